@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# make            set up what is missing, then build build/apptap
+# make demo       tap a real curl on a real nginx and show what was seen
+# make check      every test, plain and under AddressSanitizer and UBSan
+# make bench      ratios against the straight path and against pasta
+# make install    DESTDIR and PREFIX as usual
+#
+# For packagers: LWIP_SRC= names unpacked lwIP sources, WOLFSSL_PREFIX= an
+# installed static wolfSSL, and SETUP=no keeps apt out of it.
+
+BUILD    ?= build
+PREFIX   ?= /usr/local
+SETUP    ?= yes
+SANITIZE ?=
+VERSION  := 0.1.0
+
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+GUESTS   := build/guests
+LWIP_SRC ?= $(GUESTS)/lwip
+WOLFSSL_PREFIX ?= $(GUESTS)/wolfssl
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+SAN  := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+OURS := -std=gnu11 -D_GNU_SOURCE -DAPPTAP_VERSION='"$(VERSION)"' -iquote . $(WARN) $(SAN) -pthread -MMD -MP
+
+# A guest library's header never crosses its room's door, so each room sees
+# its own guest's headers and nobody else's.
+GUEST_netstack := -isystem $(LWIP_SRC)/src/include
+GUEST_tls      := -isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h
+
+ROOMS    ?= netstack tls extension pcap tunnel
+SOURCES  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+TOOL_SRC := $(wildcard tools/*.c)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+
+LWIP_CORE := $(addprefix core/,def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c \
+	raw.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c) \
+	$(addprefix core/ipv4/,icmp.c ip4.c ip4_addr.c ip4_frag.c) \
+	$(addprefix core/ipv6/,icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c nd6.c mld6.c)
+LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
+
+LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
+	-levent_core -lpcap -lcjson -lm -pthread
+
+.PHONY: all setup demo check check-plain check-sanitized unit e2e fuzz bench install lint clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/apptap
+
+# --- set-up -----------------------------------------------------------------
+
+# The stamp says which set of packages was last seen whole; a second run
+# neither asks apt nor needs a network.
+PACKAGES := $(GUESTS)/packages
+$(PACKAGES): tools/setup/packages tools/setup/packages.txt
+	@mkdir -p $(@D)
+	@$(if $(filter yes,$(SETUP)),tools/setup/packages,true)
+	@touch $@
+
+setup: $(PACKAGES) $(GUESTS)/lwip.stamp $(GUESTS)/wolfssl.stamp
+
+ifeq ($(LWIP_SRC),$(GUESTS)/lwip)
+$(GUESTS)/lwip.stamp: tools/setup/source | $(PACKAGES)
+	tools/setup/source lwip $(GUESTS)/lwip
+	@touch $@
+else
+$(GUESTS)/lwip.stamp: ; @mkdir -p $(@D) && touch $@
+endif
+
+ifeq ($(WOLFSSL_PREFIX),$(GUESTS)/wolfssl)
+$(GUESTS)/wolfssl.stamp: tools/setup/source tools/setup/wolfssl | $(PACKAGES)
+	tools/setup/source wolfssl $(GUESTS)/wolfssl-src
+	tools/setup/wolfssl $(GUESTS)/wolfssl-src $(GUESTS)/wolfssl
+	@touch $@
+else
+$(GUESTS)/wolfssl.stamp: ; @mkdir -p $(@D) && touch $@
+endif
+
+GUEST_STAMPS := $(GUESTS)/lwip.stamp $(GUESTS)/wolfssl.stamp
+
+# --- the build --------------------------------------------------------------
+
+$(BUILD)/lwip/%.o: netstack/lwipopts.h | $(GUEST_STAMPS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) -fno-strict-aliasing -w -iquote netstack -Inetstack -I$(LWIP_SRC)/src/include \
+		-c $(LWIP_SRC)/src/$*.c -o $@
+
+$(BUILD)/liblwip.a: $(LWIP_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# lwIP finds lwipopts.h and arch/cc.h beside our own sources.
+$(BUILD)/obj/netstack/%.o: OURS += -Inetstack
+$(BUILD)/obj/%.o: %.c | $(GUEST_STAMPS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OURS) $(GUEST_$(firstword $(subst /, ,$*))) -c $< -o $@
+
+$(BUILD)/libapptap.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/apptap: $(TOOL_OBJ) $(BUILD)/libapptap.a $(BUILD)/liblwip.a | $(GUEST_STAMPS)
+	$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $(TOOL_OBJ) $(LIBS) -o $@
+
+# --- tests ------------------------------------------------------------------
+
+$(BUILD)/obj/tests/%.o: OURS += -Inetstack $(GUEST_netstack) -isystem $(WOLFSSL_PREFIX)/include
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libapptap.a $(BUILD)/liblwip.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $< $(LIBS) -lcmocka -o $@
+
+unit: $(UNITS)
+
+-include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
+
+clean:
+	rm -rf build

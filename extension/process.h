@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// process - whose flow is it: from a socket's addresses to the process.
+//
+// sock_diag(7) in the namespace finds the socket's inode and uid, /proc the
+// process that holds it and what it is. Found processes are kept by pid and
+// start time, so a pid that was used again is another process.
+
+#ifndef EXTENSION_PROCESS_H
+#define EXTENSION_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct process {
+	pid_t pid, parent;
+	uid_t uid;
+	uint64_t start;		// ns since the epoch
+	char name[64];		// the executable's last part, or comm
+	const char *path;	// "" where it cannot be read
+	const char *arguments;	// joined by spaces, cut at 4096 bytes
+	const char *user;	// the uid's name, or its number
+	void *tag;		// the caller's own; NULL at first
+};
+
+struct process_finder;
+
+// `diag` from launch_diag(); `keeper`: only its descendants are looked at.
+int process_open(struct process_finder **out, int diag, pid_t keeper);
+void process_close(struct process_finder *finder);
+
+// The process that holds the socket of `protocol` (IPPROTO_TCP, IPPROTO_UDP,
+// IPPROTO_ICMP) at `local`, speaking to `remote`. NULL when it cannot be had.
+// Owned by the finder and valid until process_close().
+struct process *process_find(struct process_finder *finder, int protocol,
+			     const struct sockaddr *local, const struct sockaddr *remote);
+
+// Does a socket inside the namespace take what is sent from `from` to `to`?
+bool process_listens(struct process_finder *finder, int protocol,
+		     const struct sockaddr *from, const struct sockaddr *to);
+
+#endif

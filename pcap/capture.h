@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// capture - what was seen, as a file that Wireshark opens already decrypted.
+//
+// The caller's thread encodes and queues; one writer thread writes. The queue
+// is bounded in bytes: capture_full() says when the caller should stop taking
+// packets, and capture_fd() becomes readable when it may go on. Nothing is
+// dropped. When writing fails (disk full, pipe closed) the capture goes dead:
+// it takes everything and keeps nothing, capture_error() says why, and the
+// caller's work goes on.
+//
+// pcapng as draft-ietf-opsawg-pcapng; classic through libpcap. Packets are IP;
+// they leave as LINKTYPE_LINUX_SLL2 (276), which carries a direction.
+
+#ifndef PCAP_CAPTURE_H
+#define PCAP_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+struct capture;
+
+enum capture_format { CAPTURE_BY_NAME, CAPTURE_PCAPNG, CAPTURE_CLASSIC };
+
+struct capture_options {
+	const char *path;		// "-": standard output; ".pcap" means classic
+	enum capture_format format;
+	const char *application;	// "apptap 0.1.0"
+	const char *comment;		// the section's: the command tapped
+	const char *filter;		// libpcap expression over the IP packet, or NULL
+	uint32_t snaplen;		// bytes of IP packet kept; 0: all
+	bool flush_each;		// -U: a packet is written as soon as it is there
+	size_t queue;			// bytes; 0: 32 MiB
+	uint64_t hold_time;		// ns a held packet waits at most; 0: 10 s
+	size_t hold_bytes;		// a flow's held bytes at most; 0: 256 KiB
+	int descriptor;			// what "-" writes to; taken over
+};
+
+// 0, or -errno with a sentence in `why` that names the file and what to do.
+// A file is made 0600, or truncated as it is.
+int capture_open(struct capture **out, const struct capture_options *options, char *why, size_t why_size);
+
+// A process, named once; the answer is its number for capture_packet (> 0). In
+// pcapng: an interface of its own (the name "curl[4123]", description: path and
+// arguments), and a Darwin process block (0x80000001). Strings are copied.
+struct capture_process {
+	int32_t pid, parent;
+	uint32_t uid;
+	uint64_t start;			// ns since the epoch; 0: not known
+	const char *name, *path, *arguments, *user;
+};
+uint32_t capture_process(struct capture *capture, const struct capture_process *process);
+
+struct capture_packet {
+	uint64_t time;			// ns since the epoch
+	uint32_t process;		// 0: nobody's
+	uint64_t flow;			// for capture_hold(); 0: no flow
+	bool outgoing;			// from the app
+	const struct iovec *iov;	// an IP packet; copied
+	int count;
+	size_t size;
+	// Not 0: a checksum is to be finished, from sum_start to the end, into
+	// the word at sum_start + sum_offset, which holds the pseudo-header sum.
+	uint16_t sum_start, sum_offset;
+	const char *comment;		// frame.comment, or NULL
+};
+void capture_packet(struct capture *capture, const struct capture_packet *packet);
+
+// From here the flow's packets wait, in order with each other, until released;
+// at the latest until hold_time or hold_bytes is over. Other flows' packets do
+// not wait for them (each interface's file order is by time within that bound).
+void capture_hold(struct capture *capture, uint64_t flow);
+// Lines of NSS key log that decrypt the flow: a decryption secrets block (type
+// "TLSK") before whatever of the flow is written after it. May be called
+// several times; the lines are gathered and written with the release.
+void capture_secret(struct capture *capture, uint64_t flow, const char *line);
+void capture_release(struct capture *capture, uint64_t flow);
+
+// A name the app looked up: name resolution block records.
+void capture_name(struct capture *capture, const struct sockaddr *address, const char *name);
+
+bool capture_full(const struct capture *capture);
+int capture_fd(const struct capture *capture);	// poll for reading, then:
+void capture_wake(struct capture *capture);	// takes the event; call capture_full() again
+// ns (CLOCK_MONOTONIC) when capture_tick() is due for held packets; UINT64_MAX: never.
+uint64_t capture_deadline(const struct capture *capture);
+void capture_tick(struct capture *capture, uint64_t now);
+
+// NULL while all is well, else the sentence: what happened, to which file.
+const char *capture_error(const struct capture *capture);
+
+struct capture_counters { uint64_t packets, bytes, filtered, held_too_long; };
+void capture_count(const struct capture *capture, struct capture_counters *out);
+
+// Writes what is held and queued, ends the file, frees. 0, or the -errno that
+// made the file incomplete, with the sentence in `why`.
+int capture_close(struct capture *capture, char *why, size_t why_size);
+
+#endif

@@ -3,8 +3,8 @@
 # make            set up what is missing, then build build/apptap
 # make demo       tap a real curl on a real nginx and show what was seen
 # make check      every test, plain and under AddressSanitizer and UBSan
-# make bench      ratios against the straight path and against pasta
-# make install    DESTDIR and PREFIX as usual
+# make bench      ratios against the straight path and against pasta; QUICK=1
+# make install    DESTDIR and PREFIX as usual; make uninstall
 #
 # For packagers: LWIP_SRC= names unpacked lwIP sources, WOLFSSL_PREFIX= an
 # installed static wolfSSL, and SETUP=no keeps apt out of it.
@@ -47,7 +47,7 @@ LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
 	-levent_core -lpcap -lcjson -lm -pthread
 
-.PHONY: all setup demo check check-plain check-sanitized unit e2e fuzz bench install lint clean
+.PHONY: all setup demo check check-plain check-sanitized unit e2e fuzz bench install uninstall lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -118,6 +118,26 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libapptap.a $(BUILD)/libl
 unit: $(UNITS)
 
 -include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
+
+# --- shown, measured, installed ---------------------------------------------
+
+demo: $(BUILD)/apptap
+	@tools/demo $(BUILD)
+
+# QUICK=1 takes a minute or so.
+bench: $(BUILD)/apptap $(BUILD)/bench_connect
+	@tools/bench $(BUILD) $(if $(QUICK),quick)
+
+$(BUILD)/bench_connect: tests/peers/bench_connect.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE $(WARN) $< -o $@
+
+install: $(BUILD)/apptap
+	install -D -m 755 $(BUILD)/apptap $(DESTDIR)$(PREFIX)/bin/apptap
+	install -D -m 644 tools/apptap.1 $(DESTDIR)$(PREFIX)/share/man/man1/apptap.1
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/apptap $(DESTDIR)$(PREFIX)/share/man/man1/apptap.1
 
 clean:
 	rm -rf build

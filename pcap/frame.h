@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// frame - one packet as it stands in the file: an SLL2 header, then IP bytes.
+//
+// LINKTYPE_LINUX_SLL2 (276), 20 bytes, network order: protocol (an EtherType),
+// reserved, interface index, ARPHRD type, packet type (0: to us, 4: from us),
+// address length, 8 bytes of address. "Us" is the application. Plain IP
+// (LINKTYPE_RAW) carries no direction, and libpcap's readers refuse it in a
+// file of several interfaces.
+
+#ifndef PCAP_FRAME_H
+#define PCAP_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "pcap/blocks.h"
+
+enum { SLL2_SIZE = 20, SLL2_LINKTYPE = 276 };
+
+// What readers take for the largest sensible frame: libpcap's own limit for
+// this link type, and so the snapshot length of a file that cuts nothing.
+enum { FRAME_MOST = 262144 };
+
+struct frame {
+	uint64_t time;			// ns since the epoch
+	uint8_t link[SLL2_SIZE];
+	const struct iovec *iov;	// the IP packet
+	int count;
+	size_t size, kept;		// IP bytes there were, and that go into the file
+	uint16_t sum_start, sum_offset;	// as in struct capture_packet
+};
+
+void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, size_t size);
+
+// Link header and kept bytes, SLL2_SIZE + kept of them, at `to`, which lies
+// `offset` bytes into a record. The unfinished checksum is finished here if the
+// packet is cut, else noted in `block` for later.
+void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block);
+
+// The first `size` bytes of the pieces, or all there are; how many.
+size_t frame_gather(uint8_t *to, size_t size, const struct iovec *iov, int count);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// keylog - secrets appended to a file in NSS key log form.
+//
+// One write a line, at the end of the file, so that several programs may share
+// one log, and a reader that follows it sees whole lines.
+
+#include "pcap/keylog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct keylog {
+	int fd;
+	int error;	// the first; what came after it would lie behind a gap
+};
+
+static int refuse(const char *path, int error, const char *words, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "cannot append secrets to %s: %s", path, words);
+	return -error;
+}
+
+// Whoever reads the log reads the traffic. Pipes and devices keep nothing.
+static int check_private(int fd, const char *path, char *why, size_t why_size)
+{
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return refuse(path, errno, strerror(errno), why, why_size);
+	if (!S_ISREG(status.st_mode))
+		return 0;
+	if (status.st_uid != geteuid())
+		return refuse(path, EPERM, "it belongs to another user; name another file", why,
+			      why_size);
+	if (status.st_mode & (S_IRWXG | S_IRWXO))
+		return refuse(path, EPERM, "others may read or write it; chmod 600 it, or name another file",
+			      why, why_size);
+	return 0;
+}
+
+int keylog_open(struct keylog **out, const char *path, char *why, size_t why_size)
+{
+	struct keylog *keylog = calloc(1, sizeof(*keylog));
+	int error;
+
+	if (!keylog)
+		return refuse(path, ENOMEM, strerror(ENOMEM), why, why_size);
+	keylog->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	error = keylog->fd < 0 ? refuse(path, errno, strerror(errno), why, why_size) :
+				 check_private(keylog->fd, path, why, why_size);
+	if (error) {
+		keylog_close(keylog);
+		return error;
+	}
+	*out = keylog;
+	return 0;
+}
+
+static int write_line(int fd, const char *line, size_t length)
+{
+	struct iovec iov[2] = {
+		{ .iov_base = (char *)line, .iov_len = length },
+		{ .iov_base = "\n", .iov_len = 1 },
+	};
+
+	while (iov[1].iov_len) {
+		ssize_t n = writev(fd, iov, 2);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (int i = 0; i < 2; i++) {
+			size_t part = (size_t)n < iov[i].iov_len ? (size_t)n : iov[i].iov_len;
+
+			iov[i].iov_base = (char *)iov[i].iov_base + part;
+			iov[i].iov_len -= part;
+			n -= part;
+		}
+	}
+	return 0;
+}
+
+int keylog_write(struct keylog *keylog, const char *line)
+{
+	size_t length = strlen(line);
+
+	if (!length || strchr(line, '\n'))
+		return -EINVAL;
+	if (!keylog->error)
+		keylog->error = write_line(keylog->fd, line, length);
+	return keylog->error;
+}
+
+void keylog_close(struct keylog *keylog)
+{
+	if (!keylog)
+		return;
+	if (keylog->fd >= 0)
+		close(keylog->fd);
+	free(keylog);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// target - the descriptor behind the name that a capture goes to.
+
+#include "pcap/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *capture_target_name(const char *path)
+{
+	return strcmp(path, "-") ? path : "standard output";
+}
+
+static const char *advice(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "; make its folder first, or name another";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "; name a file where you may write";
+	case EISDIR:
+		return "; name a file in it";
+	case ENOSPC:
+	case EDQUOT:
+		return "; make room, or name a file elsewhere";
+	default:
+		return "";
+	}
+}
+
+static int refuse(const char *path, int error, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "cannot write %s: %s%s", capture_target_name(path),
+		 strerror(error), advice(error));
+	return -error;
+}
+
+static int check_given(const char *path, int descriptor, char *why, size_t why_size)
+{
+	int flags = fcntl(descriptor, F_GETFL);
+
+	if (flags < 0)
+		return refuse(path, errno, why, why_size);
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return refuse(path, EBADF, why, why_size);
+	return descriptor;
+}
+
+int capture_target_open(const char *path, int descriptor, char *why, size_t why_size)
+{
+	if (!strcmp(path, "-"))
+		return check_given(path, descriptor, why, why_size);
+
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+	return fd < 0 ? refuse(path, errno, why, why_size) : fd;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// text - strings of other programs' making, as the UTF-8 that pcapng wants.
+//
+// A process's arguments and a looked-up name may hold any bytes. What is not
+// well-formed UTF-8 becomes '?', as do control characters (newlines aside): a
+// capture is read on terminals too. Length never changes.
+
+#ifndef PCAP_TEXT_H
+#define PCAP_TEXT_H
+
+#include <stddef.h>
+
+// The length of `text`, or of as much as fits in `most` bytes without a
+// character cut in two.
+size_t text_cut(const char *text, size_t most);
+
+// `size` bytes of `text`, made clean, to `to`; no zero is added.
+void text_clean(char *to, const char *text, size_t size);
+
+#endif

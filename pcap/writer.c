@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// writer - a thread that writes records to a descriptor, behind a bounded queue.
+//
+// The caller encodes into the open chunk, under the lock, which nobody else
+// wants but once a chunk. A chunk of CHUNK bytes is queued; the thread
+// finishes its checksums and writes it with one call, outside the lock, and
+// gives its memory back for the next: pages once touched stay warm.
+//
+// A live reader must see a packet soon, yet a wake-up a packet would cost more
+// than the packet. So the thread, woken by the first bytes of an open chunk,
+// lingers for LINGER and then takes the open chunk itself, however little is
+// in it. While it writes, company gathers of itself. With flush_each it never
+// lingers. No timer runs while there is nothing to write.
+//
+// Who touches what: `open`, `queued`, `spare`, `pending`, `state`, `closing`,
+// `failure` under the lock; the chunk being written, `written` and `sentence`
+// the thread alone, until `dead` (released after them) or the join says that
+// it is done. `full`, `stopped` and `dead` are read without the lock.
+//
+// A failure ends the file: the thread cuts a plain file back to its last whole
+// record, leaves its sentence, sets `dead` and ends.
+
+#include "pcap/writer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	CHUNK = 256 * 1024,
+	SLACK = 80 * 1024,	// a packet of 64 KB that begins just below CHUNK
+	SPARES = 32,
+	LINGER = 40 * 1000 * 1000,	// ns
+	NS_PER_S = 1000 * 1000 * 1000,
+};
+
+struct chunk {
+	struct chunk *next;
+	struct blocks blocks;
+};
+
+struct writer {
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	pthread_t thread;
+	bool started, closing, flush_each;
+	enum { BUSY, IDLE, LINGERING } state;
+	int failure;			// the caller's side's: -errno
+	struct chunk *open, *queued, **tail, *spare;
+	unsigned spares;
+	size_t before;			// open's size when begun
+	size_t pending, limit;		// bytes
+
+	atomic_bool full, stopped, dead;
+	int fd, event;
+	int error;			// -errno that ended the file
+	_Atomic uint64_t written;	// packets
+	char *name;
+	char sentence[512];
+};
+
+// --- chunks ---------------------------------------------------------------------
+
+static void chunk_free(struct chunk *chunk)
+{
+	if (chunk)
+		blocks_free(&chunk->blocks);
+	free(chunk);
+}
+
+static void chunks_free(struct chunk *chunk)
+{
+	while (chunk) {
+		struct chunk *next = chunk->next;
+		chunk_free(chunk);
+		chunk = next;
+	}
+}
+
+static struct chunk *chunk_new(void)
+{
+	struct chunk *chunk = calloc(1, sizeof(*chunk));
+
+	if (!chunk)
+		return NULL;
+	chunk->blocks.bytes = malloc(CHUNK + SLACK);
+	if (!chunk->blocks.bytes) {
+		free(chunk);
+		return NULL;
+	}
+	chunk->blocks.capacity = CHUNK + SLACK;
+	return chunk;
+}
+
+static struct chunk *chunk_get(struct writer *writer)
+{
+	struct chunk *chunk = writer->spare;
+
+	if (!chunk)
+		return chunk_new();
+	writer->spare = chunk->next;
+	writer->spares--;
+	chunk->next = NULL;
+	return chunk;
+}
+
+// One that had to grow is not kept: that much is seldom needed again.
+static void chunk_put(struct writer *writer, struct chunk *chunk)
+{
+	if (writer->spares == SPARES || chunk->blocks.capacity != CHUNK + SLACK) {
+		chunk_free(chunk);
+		return;
+	}
+	blocks_empty(&chunk->blocks);
+	chunk->next = writer->spare;
+	writer->spare = chunk;
+	writer->spares++;
+}
+
+static void queue_open(struct writer *writer)
+{
+	*writer->tail = writer->open;
+	writer->tail = &writer->open->next;
+	writer->open = NULL;
+}
+
+static struct chunk *take_queued(struct writer *writer)
+{
+	struct chunk *chunk = writer->queued;
+
+	writer->queued = chunk->next;
+	if (!writer->queued)
+		writer->tail = &writer->queued;
+	chunk->next = NULL;
+	return chunk;
+}
+
+static struct chunk *take_open(struct writer *writer)
+{
+	struct chunk *chunk = writer->open;
+
+	writer->open = NULL;
+	return chunk;
+}
+
+// --- the thread -------------------------------------------------------------------
+
+static void notify(const struct writer *writer)
+{
+	uint64_t one = 1;
+
+	// Fails only when the event stands already.
+	if (write(writer->event, &one, sizeof(one)) < 0)
+		return;
+}
+
+// Everything, or -errno with how much it was.
+static int write_all(int fd, const uint8_t *bytes, size_t size, size_t *done)
+{
+	*done = 0;
+	while (*done < size) {
+		ssize_t n = write(fd, bytes + *done, size - *done);
+
+		if (n >= 0) {
+			*done += n;
+			continue;
+		}
+		if (errno == EAGAIN) {	// a pipe from a parent that polls it
+			struct pollfd ready = { .fd = fd, .events = POLLOUT };
+			poll(&ready, 1, -1);
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+// Takes the `excess` bytes of a cut record off the end of a plain file, if
+// they are its end.
+static void cut_back(int fd, size_t excess)
+{
+	struct stat status;
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (!excess || at < (off_t)excess || fstat(fd, &status) || !S_ISREG(status.st_mode) ||
+	    status.st_size != at)
+		return;
+	if (!ftruncate(fd, at - (off_t)excess))
+		lseek(fd, at - (off_t)excess, SEEK_SET);
+}
+
+// Under the lock, so that the caller's side cannot call a dead writer full.
+static void die(struct writer *writer, int error)
+{
+	writer->error = error;
+	snprintf(writer->sentence, sizeof(writer->sentence),
+		 "cannot write %.300s: %s; the capture ends at packet %llu", writer->name,
+		 strerror(-error), (unsigned long long)writer->written);
+	atomic_store(&writer->stopped, true);
+	atomic_store(&writer->full, false);
+	atomic_store(&writer->dead, true);
+	notify(writer);
+}
+
+// 0 or -errno, with as many whole records in the file as found room.
+static int write_chunk(struct writer *writer, struct chunk *chunk)
+{
+	size_t done;
+	uint64_t packets;
+
+	blocks_finish(&chunk->blocks);
+
+	int error = write_all(writer->fd, chunk->blocks.bytes, chunk->blocks.size, &done);
+	if (!error) {
+		writer->written += chunk->blocks.packets;
+		return 0;
+	}
+	cut_back(writer->fd, done - blocks_whole(&chunk->blocks, done, &packets));
+	writer->written += packets;
+	return error;
+}
+
+static struct timespec linger_end(void)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += LINGER;
+	if (end.tv_nsec >= NS_PER_S) {
+		end.tv_nsec -= NS_PER_S;
+		end.tv_sec++;
+	}
+	return end;
+}
+
+static bool in_a_hurry(const struct writer *writer)
+{
+	return writer->flush_each || writer->closing || writer->failure || writer->full;
+}
+
+// The next chunk to write, when its time has come; NULL: that was all. Under
+// the lock, which the waits let go.
+static struct chunk *next_chunk(struct writer *writer)
+{
+	struct timespec end = { 0 };
+	int waited = 0;
+
+	for (;;) {
+		if (writer->queued)
+			return take_queued(writer);
+		if (writer->open && writer->open->blocks.size) {
+			if (in_a_hurry(writer) || waited == ETIMEDOUT)
+				return take_open(writer);
+			if (!end.tv_sec && !end.tv_nsec)
+				end = linger_end();
+			writer->state = LINGERING;
+			waited = pthread_cond_timedwait(&writer->wanted, &writer->lock, &end);
+		} else if (writer->closing || writer->failure) {
+			return NULL;
+		} else {
+			writer->state = IDLE;
+			pthread_cond_wait(&writer->wanted, &writer->lock);
+		}
+		writer->state = BUSY;
+	}
+}
+
+static void recycle(struct writer *writer, struct chunk *chunk)
+{
+	writer->pending -= chunk->blocks.size;
+	chunk_put(writer, chunk);
+	if (writer->full && writer->pending <= writer->limit / 2) {
+		atomic_store(&writer->full, false);
+		notify(writer);
+	}
+}
+
+static void *run(void *argument)
+{
+	struct writer *writer = argument;
+	struct chunk *chunk;
+	int error = 0;
+
+	pthread_mutex_lock(&writer->lock);
+	while (!error && (chunk = next_chunk(writer))) {
+		pthread_mutex_unlock(&writer->lock);
+		error = write_chunk(writer, chunk);
+		pthread_mutex_lock(&writer->lock);
+		recycle(writer, chunk);
+	}
+	if (!error)
+		error = writer->failure;
+	if (error)
+		die(writer, error);
+	pthread_mutex_unlock(&writer->lock);
+	return NULL;
+}
+
+// --- the caller's side --------------------------------------------------------------
+
+static void wake_thread(struct writer *writer)
+{
+	if (writer->state == BUSY)
+		return;
+	writer->state = BUSY;	// as good as: one call is enough
+	pthread_cond_signal(&writer->wanted);
+}
+
+static void fail(struct writer *writer, int error)
+{
+	if (!writer->failure)
+		writer->failure = error;
+	atomic_store(&writer->stopped, true);
+	wake_thread(writer);
+}
+
+struct blocks *writer_begin(struct writer *writer)
+{
+	if (atomic_load(&writer->stopped))
+		return NULL;
+	pthread_mutex_lock(&writer->lock);
+	if (!writer->open)
+		writer->open = chunk_get(writer);
+	if (!writer->open) {
+		fail(writer, -ENOMEM);
+		pthread_mutex_unlock(&writer->lock);
+		return NULL;
+	}
+	writer->before = writer->open->blocks.size;
+	return &writer->open->blocks;
+}
+
+void writer_end(struct writer *writer, int error)
+{
+	size_t size = writer->open->blocks.size;
+
+	writer->pending += size - writer->before;
+	if (writer->pending >= writer->limit && !writer->stopped)
+		atomic_store(&writer->full, true);
+	if (error)
+		fail(writer, error);
+	if (size >= CHUNK)
+		queue_open(writer);
+	if (size && (writer->state == IDLE || writer->queued || in_a_hurry(writer)))
+		wake_thread(writer);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+bool writer_stopped(const struct writer *writer)
+{
+	return atomic_load(&writer->stopped);
+}
+
+bool writer_full(const struct writer *writer)
+{
+	return atomic_load(&writer->full);
+}
+
+int writer_event(const struct writer *writer)
+{
+	return writer->event;
+}
+
+const char *writer_error(const struct writer *writer)
+{
+	return atomic_load(&writer->dead) ? writer->sentence : NULL;
+}
+
+uint64_t writer_packets(const struct writer *writer)
+{
+	return writer->written;
+}
+
+// --- opening and closing --------------------------------------------------------------
+
+static int init_lock(struct writer *writer)
+{
+	pthread_condattr_t clock;
+
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_mutex_init(&writer->lock, NULL);
+	pthread_cond_init(&writer->wanted, &clock);
+	pthread_condattr_destroy(&clock);
+	return 0;
+}
+
+// A signal must reach the caller's thread, and SIGPIPE nobody.
+static int start(struct writer *writer)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int error = pthread_create(&writer->thread, NULL, run, writer);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error)
+		return -error;
+	pthread_setname_np(writer->thread, "capture");
+	writer->started = true;
+	return 0;
+}
+
+int writer_open(struct writer **out, const struct writer_options *options)
+{
+	struct writer *writer = calloc(1, sizeof(*writer));
+	int error = -ENOMEM;
+
+	if (!writer)
+		return error;
+	init_lock(writer);
+	writer->fd = -1;
+	writer->tail = &writer->queued;
+	writer->limit = options->queue;
+	writer->flush_each = options->flush_each;
+	writer->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (writer->event < 0) {
+		error = -errno;
+		goto fail;
+	}
+	writer->name = strdup(options->name);
+	if (!writer->name)
+		goto fail;
+	writer->fd = options->fd;
+	error = start(writer);
+	if (!error) {
+		*out = writer;
+		return 0;
+	}
+	writer->fd = -1;
+fail:
+	writer_free(writer);
+	return error;
+}
+
+int writer_finish(struct writer *writer)
+{
+	if (writer->started) {
+		pthread_mutex_lock(&writer->lock);
+		writer->closing = true;
+		wake_thread(writer);
+		pthread_mutex_unlock(&writer->lock);
+		pthread_join(writer->thread, NULL);
+		writer->started = false;
+	}
+	// Some file systems say only now that there was no room.
+	if (writer->fd >= 0 && close(writer->fd) && !writer->error && errno != EINTR)
+		die(writer, -errno);
+	writer->fd = -1;
+	return writer->error;
+}
+
+void writer_free(struct writer *writer)
+{
+	if (!writer)
+		return;
+	writer_finish(writer);
+	chunk_free(writer->open);
+	chunks_free(writer->queued);
+	chunks_free(writer->spare);
+	if (writer->event >= 0)
+		close(writer->event);
+	pthread_cond_destroy(&writer->wanted);
+	pthread_mutex_destroy(&writer->lock);
+	free(writer->name);
+	free(writer);
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// mount - files laid over files, in this mount namespace and nowhere else.
+//
+// The new content lives in a tmpfs, mounted for a moment over a folder that
+// exists anyway; each file of it is bound over its target, and then the tmpfs's
+// own mount is taken away: the bound files keep it alive. Targets are opened
+// before, since one may lie below that folder. Nothing reaches a disk, and all
+// is gone with the namespace.
+
+#include "extension/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STAGE "/tmp"
+
+int mount_detach(void)
+{
+	return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ? -errno : 0;
+}
+
+static int write_all(int fd, const char *bytes, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, bytes, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		bytes += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+// The file looks like `like`, as far as we may make it so.
+static int make_file(const char *path, const void *bytes, size_t size, const struct stat *like)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = write_all(fd, bytes, size);
+	if (!error && fchmod(fd, like ? like->st_mode & 0777 : 0444))
+		error = -errno;
+	if (like && fchown(fd, like->st_uid, like->st_gid))
+		errno = 0;	// in a user namespace the owner may have no number
+	close(fd);
+	return error;
+}
+
+static int mount_tmpfs(const char *folder)
+{
+	return mount("apptap", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") ? -errno : 0;
+}
+
+// For the whole file system, so that it holds for what is bound from it as well.
+static int make_read_only(const char *folder)
+{
+	return mount(NULL, folder, NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) ?
+	       -errno : 0;
+}
+
+static int lay_one(const struct launch_overlay *overlay, int target, size_t number)
+{
+	char from[64], to[64];
+	struct stat like;
+	int error;
+
+	if (fstat(target, &like))
+		return -errno;
+	snprintf(from, sizeof from, STAGE "/%zu", number);
+	snprintf(to, sizeof to, "/proc/self/fd/%d", target);
+	error = make_file(from, overlay->bytes, overlay->size, &like);
+	if (!error && mount(from, to, NULL, MS_BIND, NULL))
+		error = -errno;
+	return error;
+}
+
+static int lay_files(const struct launch_options *options, const int *targets, const char **where)
+{
+	int error;
+
+	*where = STAGE;
+	if ((error = mount_tmpfs(STAGE)))
+		return error;
+	for (size_t i = 0; i < options->overlay_count && !error; i++) {
+		*where = options->overlays[i].path;
+		if (targets[i] >= 0)
+			error = lay_one(&options->overlays[i], targets[i], i);
+	}
+	if (!error)
+		error = make_read_only(STAGE);
+	if (umount2(STAGE, MNT_DETACH) && !error)
+		error = -errno;
+	return error;
+}
+
+static int lay_overlays(const struct launch_options *options, const char **where)
+{
+	int *targets = calloc(options->overlay_count, sizeof *targets);
+	int error;
+
+	if (!targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->overlay_count; i++)
+		targets[i] = open(options->overlays[i].path, O_PATH | O_CLOEXEC);
+	error = lay_files(options, targets, where);
+	for (size_t i = 0; i < options->overlay_count; i++)
+		if (targets[i] >= 0)
+			close(targets[i]);
+	free(targets);
+	return error;
+}
+
+static int fill_folder(const struct launch_options *options, const char **where)
+{
+	char path[4096];
+	int error;
+
+	*where = options->folder;
+	if ((error = mount_tmpfs(options->folder)))
+		return error;
+	for (size_t i = 0; i < options->file_count && !error; i++) {
+		const struct launch_overlay *file = &options->files[i];
+
+		*where = file->path;
+		if (snprintf(path, sizeof path, "%s/%s", options->folder, file->path) >= (int)sizeof path)
+			return -ENAMETOOLONG;
+		error = make_file(path, file->bytes, file->size, NULL);
+	}
+	return error ? error : make_read_only(options->folder);
+}
+
+int mount_lay(const struct launch_options *options, const char **where)
+{
+	mode_t mask = umask(0);
+	int error = 0;
+
+	*where = NULL;
+	if (options->overlay_count)
+		error = lay_overlays(options, where);
+	if (!error && options->folder)
+		error = fill_folder(options, where);
+	umask(mask);
+	return error;
+}

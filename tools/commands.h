@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// commands - the subcommands, and what more than one of them needs.
+
+#ifndef TOOLS_COMMANDS_H
+#define TOOLS_COMMANDS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+int command_run(int argc, char **argv);
+int command_ca(int argc, char **argv);
+
+// The options of `apptap run`, for the help.
+void command_run_help(FILE *to);
+
+// $XDG_DATA_HOME/apptap, or ~/.local/share/apptap. 0, or -1 with a sentence.
+int authority_folder(char *out, size_t size, char *why, size_t why_size);
+
+// "apptap: SENTENCE" and how to get help; returns the usage error's status.
+int usage_error(const char *command, const char *sentence);
+
+#endif

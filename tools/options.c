@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// options - one table of options: what is parsed, what the help says.
+//
+// getopt_long(3) does the reading; its two lists are made from the table.
+
+#include "tools/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 64, WORDS = 1000 };
+
+static int row_count(const struct option_row *rows)
+{
+	int n = 0;
+
+	while (rows[n].letter || rows[n].word)
+		n++;
+	return n;
+}
+
+static void make_lists(const struct option_row *rows, int n, char *letters, struct option *words)
+{
+	// '+': the first word that is no option begins the command; ':': a
+	// missing argument is told apart from an unknown option.
+	*letters++ = '+';
+	*letters++ = ':';
+	for (int i = 0; i < n; i++) {
+		if (rows[i].letter) {
+			*letters++ = rows[i].letter;
+			if (rows[i].argument)
+				*letters++ = ':';
+		}
+		if (rows[i].word)
+			*words++ = (struct option){rows[i].word, rows[i].argument ? required_argument : no_argument,
+						   NULL, WORDS + i};
+	}
+	*letters = 0;
+	*words = (struct option){0};
+}
+
+static const struct option_row *row_of(const struct option_row *rows, int n, int code)
+{
+	if (code >= WORDS)
+		return &rows[code - WORDS];
+	for (int i = 0; i < n; i++)
+		if (rows[i].letter == code)
+			return &rows[i];
+	return NULL;
+}
+
+int options_read(const struct option_row *rows, void *into, int argc, char *const *argv, char *why,
+		 size_t why_size)
+{
+	char letters[2 * ROWS + 3];
+	struct option words[ROWS + 1];
+	int n = row_count(rows), code;
+
+	if (n > ROWS)
+		return -1;
+	make_lists(rows, n, letters, words);
+	optind = 0;
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, letters, words, NULL)) != -1) {
+		const struct option_row *row = row_of(rows, n, code);
+		const char *at = argv[optind > 0 ? optind - 1 : 0];
+
+		if (code == ':') {
+			snprintf(why, why_size, "%s wants an argument", at);
+			return -1;
+		}
+		if (!row) {
+			if (optopt && optopt < WORDS)
+				snprintf(why, why_size, "there is no option -%c", optopt);
+			else if (optopt >= WORDS)
+				snprintf(why, why_size, "%s takes no argument", at);
+			else
+				snprintf(why, why_size, "there is no option %s", at);
+			return -1;
+		}
+		if (row->set(into, optarg, why, why_size) < 0)
+			return -1;
+	}
+	return optind;
+}
+
+static void spell(const struct option_row *row, char *out, size_t size)
+{
+	char letter[4] = "";
+
+	if (row->letter)
+		snprintf(letter, sizeof(letter), "-%c", row->letter);
+	snprintf(out, size, "%s%s%s%s%s%s", letter, row->letter && row->word ? ", " : "",
+		 row->word ? "--" : "", row->word ? row->word : "", row->argument ? " " : "",
+		 row->argument ? row->argument : "");
+}
+
+void options_help(const struct option_row *rows, FILE *to)
+{
+	for (int i = 0, n = row_count(rows); i < n; i++) {
+		char how[64];
+
+		spell(&rows[i], how, sizeof(how));
+		fprintf(to, "  %-28s %s\n", how, rows[i].help);
+	}
+}
+
+int options_number(const char *text, unsigned long least, unsigned long most, unsigned long *out,
+		   char *why, size_t why_size)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoul(text, &end, 10);
+	if (errno || end == text || *end || !strchr("0123456789", *text) || *out < least || *out > most) {
+		snprintf(why, why_size, "\"%s\" is no number from %lu to %lu", text, least, most);
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// datagram - UDP and pings between the app and the host's sockets.
+
+#ifndef TUNNEL_DATAGRAM_H
+#define TUNNEL_DATAGRAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct datagrams;
+struct event_base;
+struct netstack;
+struct netstack_datagram;
+struct process_finder;
+struct tap;
+
+// All borrowed.
+struct datagram_parts {
+	struct event_base *base;
+	struct netstack *stack;
+	struct tap *tap;
+	struct process_finder *finder;
+};
+
+int datagrams_open(struct datagrams **out, const struct datagram_parts *parts);
+void datagrams_close(struct datagrams *all);
+
+// From the app: to whom it is for.
+void datagrams_send(struct datagrams *all, uint8_t protocol, const struct netstack_datagram *d);
+// Nothing is read from origins while paused.
+void datagrams_pause(struct datagrams *all, bool paused);
+// Lets go of what has been silent; about once a second.
+void datagrams_sweep(struct datagrams *all);
+
+#endif

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// log - what apptap says, on standard error.
+//
+// A line is one write: the program taps on the same terminal, and half lines
+// would mix with its own.
+
+#include "tunnel/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum log_level level = LOG_USUAL;
+
+void log_open(enum log_level l)
+{
+	level = l;
+}
+
+enum log_level log_level(void)
+{
+	return level;
+}
+
+static void say(const char *format, va_list list)
+{
+	char line[2048] = "apptap: ";
+	size_t head = strlen(line);
+
+	vsnprintf(line + head, sizeof(line) - head - 1, format, list);
+	size_t size = strlen(line);
+	line[size++] = '\n';
+	// Nowhere is left to say that standard error is gone.
+	if (write(STDERR_FILENO, line, size) < 0)
+		return;
+}
+
+void log_error(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}
+
+void log_note(const char *format, ...)
+{
+	va_list list;
+
+	if (level < LOG_USUAL)
+		return;
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}
+
+void log_detail(const char *format, ...)
+{
+	va_list list;
+
+	if (level < LOG_VERBOSE)
+		return;
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}

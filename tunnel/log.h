@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// log - what apptap says, on standard error: standard output is the program's.
+
+#ifndef TUNNEL_LOG_H
+#define TUNNEL_LOG_H
+
+enum log_level {
+	LOG_QUIET,	// -q: errors only
+	LOG_USUAL,
+	LOG_VERBOSE,	// -v
+};
+
+void log_open(enum log_level level);
+enum log_level log_level(void);
+
+// One line each, "apptap: ..." in front.
+__attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void log_note(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void log_detail(const char *format, ...);
+
+#endif

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// loop - the turns: packets off the tunnel, news to whom they are for, one flush.
+
+#include "tunnel/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "netstack/netstack.h"
+#include "pcap/capture.h"
+#include "tunnel/datagram.h"
+#include "tunnel/log.h"
+#include "tunnel/packet.h"
+#include "tunnel/session.h"
+#include "tunnel/tap.h"
+#include "tunnel/tun.h"
+
+enum { BATCH = 64 };	// packets of one turn
+
+#define SECOND 1000000000ull
+#define DRAIN_TIME (10 * SECOND)
+#define NEVER UINT64_MAX
+
+struct watch {
+	struct event event;
+	void (*ready)(void *context);
+	void *context;
+	bool used;
+};
+
+struct loop {
+	struct loop_parts parts;
+	struct event_base *base;
+	struct event tunnel_event, timer, capture_event;
+	struct netstack *stack;
+	struct sessions *sessions;
+	struct datagrams *datagrams;
+	struct watch watches[LOOP_WATCHES];
+	uint64_t armed, next_sweep, drain_until, drained_progress;
+	bool tunnel_watched, timer_watched, capture_watched;
+	bool paused, stopped, draining, capture_failed;
+	uint8_t packet[TUN_PACKET_MAX];
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+static void read_clock(struct loop *l)
+{
+	tap_clock(l->parts.tap, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
+}
+
+// --- packets to the app -----------------------------------------------------
+
+// ::1 is taken by the kernel only from its own loopback device.
+static int way_in(const struct loop *l, const struct tun_packet *p)
+{
+	static const uint8_t one[16] = {[15] = 1};
+	const uint8_t *header = p->iov[0].iov_base;
+
+	if (p->ipv6 && p->iov[0].iov_len >= 40 && !memcmp(header + 24, one, 16))
+		return l->parts.loopback6;
+	return l->parts.tunnel;
+}
+
+static void write_packet(struct loop *l, const struct tun_packet *p)
+{
+	int fd = way_in(l, p);
+
+	// What the device has no room for is lost as on any wire; the stack
+	// sends it again.
+	if (fd >= 0)
+		(void)tun_write(fd, p);
+}
+
+static void on_output(void *context, const struct netstack_packet *p)
+{
+	struct loop *l = context;
+	struct tun_packet t = {
+		.iov = p->iov, .count = p->count, .size = p->size, .sum_start = p->sum_start,
+		.sum_offset = p->sum_offset, .segment = p->segment, .header_size = p->header_size,
+		.ipv6 = p->ipv6,
+	};
+
+	read_clock(l);
+	tap_to_app(l->parts.tap, &t);
+	write_packet(l, &t);
+}
+
+// --- packets from the app ---------------------------------------------------
+
+static bool read_packet(struct loop *l)
+{
+	struct tun_packet p;
+	struct packet view;
+	int size = tun_read(l->parts.tunnel, l->packet, &p);
+
+	if (size < 0) {
+		if (size != -EAGAIN && size != -EINTR) {
+			log_error("the tunnel is gone: %s", strerror(-size));
+			loop_stop(l);
+		}
+		return false;
+	}
+	if (packet_read(&view, l->packet, (size_t)size))
+		return true;
+	struct iovec iov = {l->packet, (size_t)size};
+	p.iov = &iov;
+	p.count = 1;
+	read_clock(l);
+	struct flow *flow = tap_from_app(l->parts.tap, &view, &p);
+	if (flow && flow->inside)
+		write_packet(l, &p);
+	else if (!address_is_multicast(&view.to))
+		netstack_input(l->stack, l->packet, (size_t)size);
+	return true;
+}
+
+static void pause_if_full(struct loop *l)
+{
+	bool full = l->parts.capture && capture_full(l->parts.capture);
+
+	if (full == l->paused)
+		return;
+	l->paused = full;
+	if (full)
+		event_del(&l->tunnel_event);
+	else
+		event_add(&l->tunnel_event, NULL);
+	sessions_pause(l->sessions, full);
+	datagrams_pause(l->datagrams, full);
+}
+
+static void read_tunnel(struct loop *l)
+{
+	for (int n = 0; n < BATCH && !l->paused && read_packet(l); n++)
+		pause_if_full(l);
+}
+
+static void on_tunnel(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	read_tunnel(context);
+}
+
+// --- the other events -------------------------------------------------------
+
+static void on_capture(evutil_socket_t fd, short what, void *context)
+{
+	struct loop *l = context;
+	const char *error;
+
+	(void)fd;
+	(void)what;
+	capture_wake(l->parts.capture);
+	error = capture_error(l->parts.capture);
+	if (error && !l->capture_failed) {
+		l->capture_failed = true;
+		log_error("%s; the program goes on", error);
+	}
+	pause_if_full(l);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *context)
+{
+	struct watch *w = context;
+
+	(void)fd;
+	(void)what;
+	w->ready(w->context);
+}
+
+// The turn itself does what is due; the event only ends the wait.
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct loop *l = context;
+
+	(void)fd;
+	(void)what;
+	l->armed = NEVER;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void arm_timer(struct loop *l, uint64_t now)
+{
+	uint64_t due = least(netstack_deadline(l->stack), sessions_deadline(l->sessions));
+
+	due = least(due, l->next_sweep);
+	if (l->draining)
+		due = least(due, l->drain_until);
+	if (l->parts.capture)
+		due = least(due, capture_deadline(l->parts.capture));
+	if (due >= l->armed && l->armed > now)
+		return;
+	uint64_t left = due > now ? due - now : 0;
+	struct timeval tv = {(time_t)(left / SECOND), (suseconds_t)(left % SECOND / 1000) + 1};
+	event_add(&l->timer, &tv);
+	l->armed = due;
+}
+
+static void do_due(struct loop *l, uint64_t now)
+{
+	if (netstack_deadline(l->stack) <= now)
+		netstack_tick(l->stack, now);
+	sessions_tick(l->sessions, now);
+	if (l->parts.capture && capture_deadline(l->parts.capture) <= now)
+		capture_tick(l->parts.capture, now);
+	if (l->next_sweep <= now) {
+		datagrams_sweep(l->datagrams);
+		tap_sweep(l->parts.tap);
+		l->next_sweep = now + SECOND;
+	}
+}
+
+// --- open and close ---------------------------------------------------------
+
+static void on_datagram(void *context, const struct netstack_datagram *d)
+{
+	struct loop *l = context;
+
+	datagrams_send(l->datagrams, IPPROTO_UDP, d);
+}
+
+static void on_echo(void *context, const struct netstack_datagram *d)
+{
+	struct loop *l = context;
+
+	datagrams_send(l->datagrams, IPPROTO_ICMP, d);
+}
+
+static void on_call(void *context, struct netstack_flow *flow, const struct sockaddr *app,
+		    const struct sockaddr *peer)
+{
+	struct loop *l = context;
+
+	session_call(l->sessions, flow, app, peer);
+}
+
+static const struct netstack_news news = {
+	.output = on_output,
+	.call = on_call,
+	.opened = session_opened,
+	.data = session_moved,
+	.finished = session_finished,
+	.room = session_moved,
+	.closed = session_closed,
+	.datagram = on_datagram,
+	.echo = on_echo,
+};
+
+static int open_rooms(struct loop *l)
+{
+	struct netstack_options stack = {
+		.news = &news, .context = l, .mtu = l->parts.mtu, .offload = true,
+		.now = clock_ns(CLOCK_MONOTONIC),
+	};
+	int error = netstack_open(&l->stack, &stack);
+	if (error)
+		return error;
+	struct session_parts session = {
+		.base = l->base, .tap = l->parts.tap, .house = l->parts.house, .policy = l->parts.policy,
+	};
+	error = sessions_open(&l->sessions, &session);
+	if (error)
+		return error;
+	struct datagram_parts datagram = {
+		.base = l->base, .stack = l->stack, .tap = l->parts.tap, .finder = l->parts.finder,
+	};
+	return datagrams_open(&l->datagrams, &datagram);
+}
+
+static int watch_own(struct loop *l)
+{
+	event_assign(&l->tunnel_event, l->base, l->parts.tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
+	evtimer_assign(&l->timer, l->base, on_timer, l);
+	l->tunnel_watched = !event_add(&l->tunnel_event, NULL);
+	l->timer_watched = true;
+	if (l->parts.capture) {
+		event_assign(&l->capture_event, l->base, capture_fd(l->parts.capture), EV_READ | EV_PERSIST,
+			     on_capture, l);
+		l->capture_watched = !event_add(&l->capture_event, NULL);
+	}
+	return l->tunnel_watched && (!l->parts.capture || l->capture_watched) ? 0 : -ENOMEM;
+}
+
+int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	int error = -ENOMEM;
+
+	if (!l)
+		goto fail;
+	l->parts = *parts;
+	l->armed = NEVER;
+	l->base = event_base_new();
+	if (!l->base)
+		goto fail;
+	read_clock(l);
+	l->next_sweep = tap_now(parts->tap) + SECOND;
+	error = open_rooms(l);
+	if (!error)
+		error = watch_own(l);
+	if (!error) {
+		*out = l;
+		return 0;
+	}
+fail:
+	snprintf(why, why_size, "cannot begin: %s", strerror(-error));
+	loop_close(l);
+	return error;
+}
+
+void loop_close(struct loop *l)
+{
+	if (!l)
+		return;
+	if (l->tunnel_watched)
+		event_del(&l->tunnel_event);
+	if (l->timer_watched)
+		event_del(&l->timer);
+	if (l->capture_watched)
+		event_del(&l->capture_event);
+	for (int i = 0; i < LOOP_WATCHES; i++)
+		if (l->watches[i].used)
+			event_del(&l->watches[i].event);
+	datagrams_close(l->datagrams);
+	sessions_close(l->sessions);
+	if (l->stack) {
+		netstack_close_all(l->stack);
+		netstack_free(l->stack);
+	}
+	if (l->base)
+		event_base_free(l->base);
+	free(l);
+}
+
+int loop_watch(struct loop *l, int fd, void (*ready)(void *context), void *context)
+{
+	for (int i = 0; i < LOOP_WATCHES; i++) {
+		struct watch *w = &l->watches[i];
+		if (w->used)
+			continue;
+		w->ready = ready;
+		w->context = context;
+		event_assign(&w->event, l->base, fd, EV_READ | EV_PERSIST, on_watch, w);
+		if (event_add(&w->event, NULL))
+			return -ENOMEM;
+		w->used = true;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+// --- turns ------------------------------------------------------------------
+
+void loop_stop(struct loop *l)
+{
+	l->stopped = true;
+}
+
+void loop_drain(struct loop *l)
+{
+	l->draining = true;
+	l->drain_until = tap_now(l->parts.tap) + DRAIN_TIME;
+}
+
+static void end_if_drained(struct loop *l, bool more, uint64_t now)
+{
+	uint64_t progress = sessions_progress(l->sessions);
+
+	if (more || l->paused)
+		return;
+	if (!sessions_owing(l->sessions)) {
+		l->stopped = true;
+	} else if (progress != l->drained_progress) {
+		l->drained_progress = progress;
+		l->drain_until = now + DRAIN_TIME;
+	} else if (now >= l->drain_until) {
+		log_note("%zu connections took no more of what the program sent; giving up on them",
+			 sessions_owing(l->sessions));
+		l->stopped = true;
+	}
+}
+
+int loop_run(struct loop *l)
+{
+	bool more = false;
+
+	while (!l->stopped) {
+		read_clock(l);
+		arm_timer(l, tap_now(l->parts.tap));
+		if (event_base_loop(l->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
+			return -EIO;
+		read_clock(l);
+		uint64_t now = tap_now(l->parts.tap);
+		if (l->draining)
+			read_tunnel(l);
+		do_due(l, now);
+		more = sessions_pump(l->sessions);
+		netstack_flush(l->stack);
+		pause_if_full(l);
+		if (l->draining)
+			end_if_drained(l, more, now);
+	}
+	return 0;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// loop - the turns: packets off the tunnel, news to whom they are for, one flush.
+//
+// A turn waits for events, takes a bounded batch of packets, moves every
+// session that has news, and lets the stack send once. When the capture's
+// queue is full nothing more is taken in, from the app or from origins, until
+// the writer has caught up.
+
+#ifndef TUNNEL_LOOP_H
+#define TUNNEL_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct capture;
+struct loop;
+struct policy;
+struct process_finder;
+struct tap;
+struct tls_house;
+
+// All borrowed.
+struct loop_parts {
+	int tunnel;
+	int loopback6;			// -1: there is none
+	uint16_t mtu;
+	struct tap *tap;
+	struct capture *capture;	// or NULL
+	struct process_finder *finder;
+	struct tls_house *house;	// or NULL
+	const struct policy *policy;
+};
+
+int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size);
+void loop_close(struct loop *loop);
+
+// Calls `ready` whenever `fd` can be read. At most LOOP_WATCHES.
+enum { LOOP_WATCHES = 4 };
+int loop_watch(struct loop *loop, int fd, void (*ready)(void *context), void *context);
+
+// Turns until loop_stop(), or until all is passed on after loop_drain().
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+// The app is gone: ends once the origins have all that it sent, and at the
+// latest when for ten seconds nothing moved.
+void loop_drain(struct loop *loop);
+
+#endif

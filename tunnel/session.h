@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// session - one TCP conversation: two sides, one state, one close with a reason.
+
+#ifndef TUNNEL_SESSION_H
+#define TUNNEL_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct event_base;
+struct netstack_flow;
+struct policy;
+struct session;
+struct sessions;
+struct tap;
+struct tls_house;
+
+// All borrowed.
+struct session_parts {
+	struct event_base *base;
+	struct tap *tap;
+	struct tls_house *house;	// NULL: TLS is never opened
+	const struct policy *policy;
+};
+
+// All the sessions there are.
+int sessions_open(struct sessions **out, const struct session_parts *parts);
+// Aborts what is still open.
+void sessions_close(struct sessions *sessions);
+
+// Moves what the turn's news made movable; true: more is to do at once.
+bool sessions_pump(struct sessions *sessions);
+// No byte is taken from an origin while paused (the capture is full).
+void sessions_pause(struct sessions *sessions, bool paused);
+
+// Monotonic ns of the next session_tick() duty; UINT64_MAX: none.
+uint64_t sessions_deadline(const struct sessions *sessions);
+void sessions_tick(struct sessions *sessions, uint64_t now);
+
+// How many still owe the origin something the app sent.
+size_t sessions_owing(const struct sessions *sessions);
+// Moves with every byte and state: two equal answers mean that nothing happened.
+uint64_t sessions_progress(const struct sessions *sessions);
+
+// --- news of the stack, as netstack/netstack.h tells it ----------------------
+
+void session_call(struct sessions *sessions, struct netstack_flow *flow, const struct sockaddr *app,
+		  const struct sockaddr *peer);
+void session_opened(void *session);
+void session_moved(void *session);	// data, room
+void session_finished(void *session);
+void session_closed(void *session, int reason);
+
+#endif

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tap - what the capture gets, and in whose name.
+
+#include "tunnel/tap.h"
+
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "extension/process.h"
+#include "pcap/capture.h"
+#include "pcap/keylog.h"
+#include "tunnel/log.h"
+#include "tunnel/names.h"
+#include "tunnel/report.h"
+#include "tunnel/tun.h"
+
+// How long an ended flow is still found by its last packets.
+#define LINGER 2000000000ull
+// When a flow between two programs inside counts as over.
+#define INSIDE_IDLE 300000000000ull
+
+enum { DNS_PORT = 53 };
+
+struct tap {
+	struct tap_parts parts;
+	struct flow_table *flows;
+	struct names *names;
+	uint64_t monotonic, real;
+	bool keylog_failed;
+};
+
+struct tap *tap_open(const struct tap_parts *parts)
+{
+	struct tap *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->parts = *parts;
+	t->flows = flow_table_open();
+	t->names = names_open();
+	if (!t->flows || !t->names) {
+		tap_close(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void end_running(void *context, struct flow *flow)
+{
+	if (flow->close == FLOW_RUNNING)
+		tap_end(context, flow, FLOW_TAP_ENDED);
+}
+
+void tap_close(struct tap *t)
+{
+	if (!t)
+		return;
+	if (t->flows)
+		flow_each(t->flows, end_running, t);
+	flow_table_close(t->flows);
+	names_close(t->names);
+	free(t);
+}
+
+void tap_clock(struct tap *t, uint64_t monotonic, uint64_t real)
+{
+	t->monotonic = monotonic;
+	t->real = real;
+}
+
+uint64_t tap_now(const struct tap *t)
+{
+	return t->monotonic;
+}
+
+// --- flows ------------------------------------------------------------------
+
+static uint8_t ping_protocol(uint8_t protocol)
+{
+	return protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : protocol;
+}
+
+static uint32_t process_number(struct tap *t, struct process *p)
+{
+	if (!p || !t->parts.capture)
+		return 0;
+	if (!p->tag) {
+		struct capture_process named = {
+			.pid = p->pid, .parent = p->parent, .uid = p->uid, .start = p->start,
+			.name = p->name, .path = p->path, .arguments = p->arguments, .user = p->user,
+		};
+		p->tag = (void *)(uintptr_t)capture_process(t->parts.capture, &named);
+	}
+	return (uint32_t)(uintptr_t)p->tag;
+}
+
+static struct flow *begin(struct tap *t, uint8_t protocol, const union address *app,
+			  const union address *peer)
+{
+	struct flow *f = flow_add(t->flows, protocol, app, peer);
+
+	if (!f)
+		return NULL;
+	f->started = t->real;
+	f->touched = t->monotonic;
+	f->name = names_find(t->names, peer);
+	f->process = process_find(t->parts.finder, protocol, &app->any, &peer->any);
+	// Inside, the kernel hands such a packet to its own listener once it
+	// comes back from the tunnel; the host's is not asked.
+	f->inside = protocol != IPPROTO_ICMP &&
+		    process_listens(t->parts.finder, protocol, &app->any, &peer->any);
+	if (f->inside)
+		f->verdict = FLOW_INSIDE;
+	return f;
+}
+
+struct flow *tap_flow(struct tap *t, uint8_t protocol, const struct sockaddr *app,
+		      const struct sockaddr *peer)
+{
+	union address a, p;
+
+	address_set(&a, app);
+	address_set(&p, peer);
+	protocol = ping_protocol(protocol);
+	struct flow *f = flow_find(t->flows, protocol, &a, &p);
+	return f && f->close == FLOW_RUNNING ? f : begin(t, protocol, &a, &p);
+}
+
+static bool begins(const struct packet *view)
+{
+	if (view->fragment || address_is_multicast(&view->to))
+		return false;
+	switch (view->protocol) {
+	case IPPROTO_TCP:
+		return (view->tcp_flags & (TH_SYN | TH_ACK | TH_RST)) == TH_SYN;
+	case IPPROTO_UDP:
+		return true;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return address_port(&view->from) != 0;
+	default:
+		return false;
+	}
+}
+
+static bool is_over(const struct flow *f, const struct packet *view)
+{
+	// A SYN on an ended flow's addresses is a new conversation.
+	return f->close != FLOW_RUNNING && begins(view);
+}
+
+// --- flows between two programs inside --------------------------------------
+
+static void inside_seen(struct tap *t, struct flow *f, const struct packet *view, bool answer)
+{
+	f->bytes[answer ? ORIGIN : APP] += view->payload_size;
+	if (f->protocol != IPPROTO_TCP || f->close != FLOW_RUNNING)
+		return;
+	if (view->tcp_flags & TH_FIN)
+		f->finished |= (uint8_t)(answer ? 2 : 1);
+	if (view->tcp_flags & TH_RST)
+		tap_end(t, f, answer ? FLOW_RESET_BY_ORIGIN : FLOW_RESET_BY_APP);
+	else if (f->finished == 3)
+		tap_end(t, f, FLOW_FINISHED);
+}
+
+// --- packets ----------------------------------------------------------------
+
+static void comment_text(const struct flow *f, char *out, size_t size)
+{
+	const struct process *p = f->process;
+
+	snprintf(out, size, "process %s[%d] %s uid %u (%s): %s", p->name, (int)p->pid, p->path,
+		 (unsigned)p->uid, p->user, p->arguments);
+}
+
+static void give(struct tap *t, struct flow *f, const struct tun_packet *packet, bool outgoing)
+{
+	char comment[1024];
+	struct capture_packet p = {
+		.time = t->real, .outgoing = outgoing, .iov = packet->iov, .count = packet->count,
+		.size = packet->size, .sum_start = packet->sum_start, .sum_offset = packet->sum_offset,
+	};
+
+	if (!t->parts.capture)
+		return;
+	if (f) {
+		p.flow = f->id;
+		p.process = process_number(t, f->process);
+		if (!f->named && f->process) {
+			comment_text(f, comment, sizeof(comment));
+			p.comment = comment;
+			f->named = true;
+		}
+	}
+	capture_packet(t->parts.capture, &p);
+}
+
+struct flow *tap_from_app(struct tap *t, const struct packet *view, const struct tun_packet *packet)
+{
+	uint8_t protocol = ping_protocol(view->protocol);
+	struct flow *f = flow_find(t->flows, protocol, &view->from, &view->to);
+	bool answer = false;
+
+	if (!f || is_over(f, view)) {
+		struct flow *back = flow_find(t->flows, protocol, &view->to, &view->from);
+		if (back && back->inside && !is_over(back, view)) {
+			f = back;
+			answer = true;
+		} else if (begins(view)) {
+			f = begin(t, protocol, &view->from, &view->to);
+		}
+	}
+	if (f) {
+		f->touched = t->monotonic;
+		if (f->inside)
+			inside_seen(t, f, view, answer);
+	}
+	give(t, f, packet, true);
+	return f;
+}
+
+static void learned(void *context, const union address *address, const char *name)
+{
+	struct tap *t = context;
+
+	if (t->parts.capture)
+		capture_name(t->parts.capture, &address->any, name);
+}
+
+void tap_to_app(struct tap *t, const struct tun_packet *packet)
+{
+	struct packet view;
+	uint8_t head[256];	// room for every header that matters
+	size_t n = 0;
+	struct flow *f = NULL;
+
+	if (!t->parts.capture)
+		return;
+	for (int i = 0; i < packet->count && n < sizeof(head); i++) {
+		size_t part = packet->iov[i].iov_len < sizeof(head) - n ? packet->iov[i].iov_len : sizeof(head) - n;
+		memcpy(head + n, packet->iov[i].iov_base, part);
+		n += part;
+	}
+	if (!packet_read_head(&view, head, n)) {
+		f = flow_find(t->flows, ping_protocol(view.protocol), &view.to, &view.from);
+		if (f)
+			f->touched = t->monotonic;
+	}
+	give(t, f, packet, false);
+}
+
+void tap_answer(struct tap *t, const struct flow *f, const void *bytes, size_t size)
+{
+	if (f->protocol == IPPROTO_UDP && address_port(&f->peer) == DNS_PORT)
+		names_read(t->names, bytes, size, learned, t);
+}
+
+// --- secrets ----------------------------------------------------------------
+
+void tap_hold(struct tap *t, const struct flow *flow)
+{
+	if (t->parts.capture)
+		capture_hold(t->parts.capture, flow->id);
+}
+
+void tap_release(struct tap *t, const struct flow *flow)
+{
+	if (t->parts.capture)
+		capture_release(t->parts.capture, flow->id);
+}
+
+void tap_secret(struct tap *t, const struct flow *flow, enum side leg, const char *line)
+{
+	if (t->parts.capture && leg == APP)
+		capture_secret(t->parts.capture, flow->id, line);
+	if (t->parts.keylog && !t->keylog_failed && keylog_write(t->parts.keylog, line)) {
+		t->keylog_failed = true;
+		log_error("cannot write the key log any more: the disk is full or the file is gone; it ends here");
+	}
+}
+
+// --- ends -------------------------------------------------------------------
+
+void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
+{
+	if (flow->close != FLOW_RUNNING)
+		return;
+	flow->close = close;
+	flow->ended = t->real > flow->started ? t->real : flow->started;
+	flow->touched = t->monotonic;
+	flow->mover = NULL;
+	tap_release(t, flow);
+	report_flow(t->parts.report, flow);
+}
+
+static void end_idle_inside(void *context, struct flow *f)
+{
+	struct tap *t = context;
+
+	if (f->inside && f->close == FLOW_RUNNING && f->touched + INSIDE_IDLE < t->monotonic)
+		tap_end(t, f, FLOW_IDLE);
+}
+
+void tap_sweep(struct tap *t)
+{
+	flow_each(t->flows, end_idle_inside, t);
+	if (t->monotonic > LINGER)
+		flow_sweep(t->flows, t->monotonic - LINGER);
+}

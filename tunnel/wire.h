@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// wire - one side of a conversation as bytes: the app's flow in the stack, or
+// the origin's socket. Both are spoken to alike.
+//
+// Who gets the news (session) keeps the flags true: `readable` and `writable`
+// mean "not known to answer -EAGAIN", and are set again by the event.
+
+#ifndef TUNNEL_WIRE_H
+#define TUNNEL_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tunnel/flow.h"
+
+struct netstack_flow;
+
+struct wire {
+	enum side side;
+	struct netstack_flow *flow;	// APP; NULL once it is gone
+	int fd;				// ORIGIN; -1: none
+	bool readable, writable;	// ORIGIN only
+	bool ended;			// the far end finished and all was read
+	bool finished;			// we finished: no more is written
+	int error;			// the wire broke: -errno
+	struct flow *record;		// counts what the app sent and got
+};
+
+// As read(2) and write(2): > 0, 0 at the end, -EAGAIN, -errno.
+ssize_t wire_read(struct wire *wire, void *bytes, size_t size);
+ssize_t wire_write(struct wire *wire, const void *bytes, size_t size);
+
+// All there is from one to the other without a copy, at most `budget` bytes.
+// 0: that is all for now; 1: the budget is used up; -errno: `from` or `to`
+// broke (its `error` says so).
+int wire_splice(struct wire *from, struct wire *to, size_t budget);
+
+// No more from us: a FIN. Idempotent.
+void wire_finish(struct wire *wire);
+// A RST, and the wire is gone.
+void wire_abort(struct wire *wire);
+// Lets go; what was written still goes out.
+void wire_close(struct wire *wire);
+
+#endif

@@ -21,20 +21,25 @@ static uint64_t hash(uint64_t state, const void *bytes, size_t size)
 	return state;
 }
 
+static uint64_t *slot(struct names *names, uint64_t key)
+{
+	size_t i = key % SLOTS;
+
+	while (names->seen[i] && names->seen[i] != key)
+		i = (i + 1) % SLOTS;
+	return &names->seen[i];
+}
+
 bool names_add(struct names *names, const uint8_t *address, size_t size, const char *name)
 {
 	uint64_t key = hash(hash(0xcbf29ce484222325u, address, size), name, strlen(name));
 
 	key += !key;	// 0 marks a free slot
+	if (*slot(names, key))
+		return false;
 	if (names->count == NAMES_MOST)
 		memset(names, 0, sizeof(*names));
-	for (size_t i = key % SLOTS;; i = (i + 1) % SLOTS) {
-		if (names->seen[i] == key)
-			return false;
-		if (!names->seen[i]) {
-			names->seen[i] = key;
-			names->count++;
-			return true;
-		}
-	}
+	*slot(names, key) = key;
+	names->count++;
+	return true;
 }

@@ -116,7 +116,7 @@ def play(work, report):
         answer = {"verdict": "skipped", "text": str(why)}
     except BaseException as error:
         traceback.print_exc()
-        answer = {"verdict": "failed", "text": f"{type(error).__name__}: {error}".split("\n")[0]}
+        answer = {"verdict": "failed", "text": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(report, json.dumps(answer).encode())

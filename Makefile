@@ -31,9 +31,9 @@ GUEST_netstack := -isystem $(LWIP_SRC)/src/include
 GUEST_tls      := -isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h
 
 ROOMS    ?= netstack tls extension pcap tunnel
-SOURCES  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
+SOURCES  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c)) $(filter-out tools/apptap.c,$(wildcard tools/*.c))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
-TOOL_SRC := $(wildcard tools/*.c)
+TOOL_SRC := tools/apptap.c
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
@@ -45,7 +45,7 @@ LWIP_CORE := $(addprefix core/,def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
-	-levent_core -lpcap -lcjson -lmnl -lm -pthread
+	-levent_core -lpcap -lcjson -lresolv -lmnl -lm -pthread
 
 .PHONY: all setup demo check check-plain check-sanitized unit e2e fuzz bench install uninstall lint clean
 .DELETE_ON_ERROR:

@@ -38,7 +38,7 @@ static const char *const copied[] = {
 	"ipv6/bindv6only",
 	"ipv6/ip_nonlocal_bind",
 };
-_Static_assert(sizeof copied / sizeof *copied <= HOST_SETTINGS, "settings fit");
+_Static_assert(sizeof copied / sizeof *copied < HOST_SETTINGS, "settings fit");
 
 size_t host_address_size(const struct host_address *address)
 {
@@ -212,13 +212,9 @@ static void read_settings(struct host *host)
 		if (read_setting(&host->setting[host->setting_count], copied[i]))
 			host->setting_count++;
 
-	// bbr paces by a round trip that a local tunnel does not have: slow.
 	next = &host->setting[host->setting_count];
-	if (!read_setting(next, "ipv4/tcp_congestion_control"))
-		return;
-	if (!strncmp(next->value, "bbr", 3))
-		strcpy(next->value, "cubic\n");
-	host->setting_count++;
+	if (read_setting(next, HOST_CONGESTION))
+		host->setting_count++;
 }
 
 void host_read(struct host *host)

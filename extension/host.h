@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HOST_CONGESTION "ipv4/tcp_congestion_control"
+
 enum {
 	HOST_ADDRESSES = 64,
 	HOST_SETTINGS = 24,

@@ -278,6 +278,17 @@ static int write_setting(const char *name, const char *value)
 	return (int)n;
 }
 
+// bbr paces by a round trip that a local tunnel does not have, and is three times
+// slower for it. Which others a namespace may choose is the host's to say
+// (tcp_allowed_congestion_control); reno is always one.
+static void write_congestion(const char *of_host)
+{
+	if (strncmp(of_host, "bbr", 3) && !write_setting(HOST_CONGESTION, of_host))
+		return;
+	if (write_setting(HOST_CONGESTION, "cubic"))
+		write_setting(HOST_CONGESTION, "reno");
+}
+
 // None of these is a reason to stop: each makes the namespace a little more like the
 // host, or is the kernel's default anyway.
 static void write_settings(const struct host *host)
@@ -298,7 +309,10 @@ static void write_settings(const struct host *host)
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
 		write_setting(fixed[i][0], fixed[i][1]);
 	for (int i = 0; i < host->setting_count; i++)
-		write_setting(host->setting[i].name, host->setting[i].value);
+		if (!strcmp(host->setting[i].name, HOST_CONGESTION))
+			write_congestion(host->setting[i].value);
+		else
+			write_setting(host->setting[i].name, host->setting[i].value);
 	if (write_setting("ipv4/ping_group_range", "0 2147483647")) {
 		// With one group mapped, only that one can be named.
 		snprintf(group, sizeof group, "%u %u", (unsigned)getegid(), (unsigned)getegid());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // tree - the processes that descend from one.
 //
-// /proc/PID/task/TID/children would be a shorter way, but not every kernel has
-// it, and it may skip a child while another is being reaped. So all of /proc is read
-// once, and whose parent is known to be in is in, until nobody is added. As
-// pids wrap around, a child's may be lower than its parent's.
+// The sure way reads all of /proc once; whose parent is known to be in is in,
+// until nobody is added (as pids wrap around, a child's may be lower than its
+// parent's). The quick way follows /proc/PID/task/TID/children: not every kernel has
+// it, and proc(5) warns that it may skip a child while another is being reaped.
 
 #include "extension/tree.h"
 
@@ -56,35 +56,41 @@ int tree_read_process(pid_t pid, struct tree_process *process)
 	return 0;
 }
 
-static int read_all(struct tree_process **out)
+struct list {
+	struct tree_process *all;
+	int count, room;
+};
+
+static void add(struct list *list, pid_t pid)
 {
-	struct tree_process *all = NULL;
-	int count = 0, room = 0;
+	if (list->count == list->room) {
+		int more = list->room ? 2 * list->room : 64;
+		struct tree_process *bigger;
+
+		if (more > TREE_MAX)
+			return;
+		bigger = reallocarray(list->all, (size_t)more, sizeof *bigger);
+		if (!bigger)
+			return;
+		list->all = bigger;
+		list->room = more;
+	}
+	if (!tree_read_process(pid, &list->all[list->count]))
+		list->count++;
+}
+
+static int read_all(struct list *list)
+{
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 
 	if (!proc)
 		return -errno;
-	while ((entry = readdir(proc)) && count < TREE_MAX) {
-		int pid = atoi(entry->d_name);
-
-		if (pid <= 0)
-			continue;
-		if (count == room) {
-			int more = room ? 2 * room : 256;
-			struct tree_process *bigger = reallocarray(all, (size_t)more, sizeof *all);
-
-			if (!bigger)
-				break;
-			all = bigger;
-			room = more;
-		}
-		if (!tree_read_process(pid, &all[count]))
-			count++;
-	}
+	while ((entry = readdir(proc)))
+		if (atoi(entry->d_name) > 0)
+			add(list, atoi(entry->d_name));
 	closedir(proc);
-	*out = all;
-	return count;
+	return 0;
 }
 
 // all[0..in) is the tree so far; members move to the front as they are found.
@@ -109,7 +115,54 @@ static int gather(struct tree_process *all, int count, pid_t root)
 
 int tree_read(pid_t root, struct tree_process **out)
 {
-	int count = read_all(out);
+	struct list list = {0};
+	int error = read_all(&list);
 
-	return count < 0 ? count : gather(*out, count, root);
+	*out = list.all;
+	return error ? error : gather(list.all, list.count, root);
+}
+
+static void add_children(struct list *list, pid_t pid, const char *thread)
+{
+	char path[64], text[16384], *rest = text;
+	ssize_t n;
+	int fd;
+
+	if (snprintf(path, sizeof path, "/proc/%d/task/%.12s/children", pid, thread) >= (int)sizeof path)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (char *word; (word = strsep(&rest, " "));)
+		if (atoi(word) > 0)
+			add(list, atoi(word));
+}
+
+static void add_family(struct list *list, pid_t pid)
+{
+	struct dirent *entry;
+	char path[32];
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads)))
+		if (entry->d_name[0] != '.')
+			add_children(list, pid, entry->d_name);
+	if (threads)
+		closedir(threads);
+}
+
+int tree_read_quick(pid_t root, struct tree_process **out)
+{
+	struct list list = {0};
+
+	add_family(&list, root);
+	for (int next = 0; next < list.count; next++)
+		add_family(&list, list.all[next].pid);
+	*out = list.all;
+	return list.count;
 }

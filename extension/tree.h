@@ -24,4 +24,8 @@ int tree_read_process(pid_t pid, struct tree_process *process);
 // or -errno. *out is malloc'ed.
 int tree_read(pid_t root, struct tree_process **out);
 
+// The same at the cost of the tree alone, but where the kernel keeps no lists of
+// children it finds nobody, and it may miss one while its brother is being reaped.
+int tree_read_quick(pid_t root, struct tree_process **out);
+
 #endif

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// process - whose flow is it: from a socket's addresses to the process.
+//
+// The kernel names the socket's inode; who holds it must be searched for in
+// /proc/PID/fd, and that is the cost. So the search begins where it likely ends: in
+// the process that the last socket belonged to, at the descriptors next to
+// that socket's. Only then are the descendants of the keeper listed, the newest first,
+// since a process that has just started is what most likely has just connected.
+//
+// An entry is a pid, its start time and its executable: a pid that comes again is
+// another process, and so is one that went on to another program by exec. Entries
+// stay until process_close(), so that others may point at them.
+
+#include "extension/process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "extension/diag.h"
+#include "extension/tree.h"
+
+enum {
+	PROCESSES_MAX = 16384,
+	BUCKETS = 1024,
+	ARGUMENTS_MAX = 4096,
+	NEAR = 4,		// descriptors looked at beside the last
+};
+
+struct entry {
+	struct process process;
+	struct entry *next;
+	uint64_t ticks;
+	char *path, *arguments, *user;
+};
+
+struct process_finder {
+	int diag;
+	pid_t keeper;
+	struct entry *buckets[BUCKETS];
+	size_t count;
+	uint64_t boot;		// ns since the epoch
+	uint64_t tick;		// ns
+	char user[64];		// the last name asked for, and whose it is
+	uid_t user_id;
+	// Where the last socket was found.
+	pid_t last;
+	int last_fd;
+};
+
+static uint64_t read_boot(void)
+{
+	char line[256];
+	unsigned long long boot = 0;
+	FILE *file = fopen("/proc/stat", "re");
+
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "btime %llu", &boot) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return boot * 1000000000ULL;
+}
+
+int process_open(struct process_finder **out, int diag, pid_t keeper)
+{
+	struct process_finder *finder = calloc(1, sizeof *finder);
+
+	*out = finder;
+	if (!finder)
+		return -ENOMEM;
+	finder->diag = diag;
+	finder->keeper = keeper;
+	finder->boot = read_boot();
+	finder->tick = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
+	return 0;
+}
+
+static void free_entry(struct entry *entry)
+{
+	if (!entry)
+		return;
+	free(entry->path);
+	free(entry->arguments);
+	free(entry->user);
+	free(entry);
+}
+
+void process_close(struct process_finder *finder)
+{
+	if (!finder)
+		return;
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct entry *entry = finder->buckets[i], *next; entry; entry = next) {
+			next = entry->next;
+			free_entry(entry);
+		}
+	free(finder);
+}
+
+// --- what a process is ----------------------------------------------------------
+
+static char *read_path(pid_t pid)
+{
+	static const char deleted[] = " (deleted)";
+	char link[32], path[4096];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/%d/exe", pid);
+	n = readlink(link, path, sizeof path - 1);
+	if (n < 0)
+		n = 0;
+	path[n] = '\0';
+	if (n > (ssize_t)sizeof deleted && !strcmp(path + n - (sizeof deleted - 1), deleted))
+		path[n - (ssize_t)(sizeof deleted - 1)] = '\0';
+	return strdup(path);
+}
+
+static char *read_arguments(pid_t pid)
+{
+	char path[32], text[ARGUMENTS_MAX + 1];
+	size_t used = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && used < ARGUMENTS_MAX && (n = read(fd, text + used, ARGUMENTS_MAX - used)) > 0)
+		used += (size_t)n;
+	if (fd >= 0)
+		close(fd);
+	while (used && text[used - 1] == '\0')
+		used--;
+	text[used] = '\0';
+	for (size_t i = 0; i < used; i++)
+		if (text[i] == '\0')
+			text[i] = ' ';
+	return strdup(text);
+}
+
+// The effective uid. The owner of /proc/PID would do, were it not root's for an
+// undumpable process.
+static uid_t read_uid(pid_t pid)
+{
+	char path[32], line[256];
+	unsigned int uid = (unsigned int)-1;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "Uid: %*u %u", &uid) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return uid;
+}
+
+// Asking for a name may mean asking a directory server: once a uid in a row.
+static char *name_user(struct process_finder *finder, uid_t uid)
+{
+	const struct passwd *known;
+
+	if (finder->user[0] && finder->user_id == uid)
+		return strdup(finder->user);
+	known = getpwuid(uid);
+	if (known)
+		snprintf(finder->user, sizeof finder->user, "%s", known->pw_name);
+	else
+		snprintf(finder->user, sizeof finder->user, "%u", (unsigned)uid);
+	finder->user_id = uid;
+	return strdup(finder->user);
+}
+
+static struct entry *describe(struct process_finder *finder, const struct tree_process *seen, char *path)
+{
+	struct entry *entry = calloc(1, sizeof *entry);
+	const char *last = strrchr(path, '/');
+
+	if (!entry) {
+		free(path);
+		return NULL;
+	}
+	entry->path = path;
+	entry->ticks = seen->start;
+	entry->arguments = read_arguments(seen->pid);
+	entry->process.uid = read_uid(seen->pid);
+	entry->user = name_user(finder, entry->process.uid);
+	if (!entry->arguments || !entry->user) {
+		free_entry(entry);
+		return NULL;
+	}
+	entry->process.pid = seen->pid;
+	entry->process.parent = seen->parent;
+	entry->process.start = finder->boot + seen->start * finder->tick;
+	snprintf(entry->process.name, sizeof entry->process.name, "%.63s",
+		 last && last[1] ? last + 1 : seen->name);
+	entry->process.path = entry->path;
+	entry->process.arguments = entry->arguments;
+	entry->process.user = entry->user;
+	return entry;
+}
+
+// The entry of a pid, made at its first call.
+static struct process *know(struct process_finder *finder, pid_t pid)
+{
+	struct entry **bucket = &finder->buckets[(unsigned int)pid % BUCKETS], *entry;
+	struct tree_process seen;
+	char *path;
+
+	if (tree_read_process(pid, &seen))
+		return NULL;
+	path = read_path(pid);
+	if (!path)
+		return NULL;
+	for (entry = *bucket; entry; entry = entry->next)
+		if (entry->process.pid == pid && entry->ticks == seen.start &&
+		    (!*path || !strcmp(entry->path, path)))
+			break;
+	if (entry) {
+		free(path);
+		return &entry->process;
+	}
+	if (finder->count == PROCESSES_MAX) {
+		free(path);
+		return NULL;
+	}
+	entry = describe(finder, &seen, path);
+	if (!entry)
+		return NULL;
+	entry->next = *bucket;
+	*bucket = entry;
+	finder->count++;
+	return &entry->process;
+}
+
+// --- who holds a socket ---------------------------------------------------------
+
+static bool is_socket(pid_t pid, int fd, uint32_t inode)
+{
+	char link[48], want[32], is[32];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/%d/fd/%d", pid, fd);
+	n = readlink(link, is, sizeof is - 1);
+	if (n < 0)
+		return false;
+	is[n] = '\0';
+	snprintf(want, sizeof want, "socket:[%u]", inode);
+	return !strcmp(is, want);
+}
+
+// The descriptor, or -1. New ones tend to be high.
+static int search_process(pid_t pid, uint32_t inode)
+{
+	char path[32];
+	struct dirent *entry;
+	int highest = -1, found = -1;
+	DIR *folder;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	folder = opendir(path);
+	if (!folder)
+		return -1;
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] != '.' && atoi(entry->d_name) > highest)
+			highest = atoi(entry->d_name);
+	for (int fd = highest; fd >= 0 && fd > highest - NEAR && found < 0; fd--)
+		if (is_socket(pid, fd, inode))
+			found = fd;
+	rewinddir(folder);
+	while (found < 0 && (entry = readdir(folder)))
+		if (entry->d_name[0] != '.' && is_socket(pid, atoi(entry->d_name), inode))
+			found = atoi(entry->d_name);
+	closedir(folder);
+	return found;
+}
+
+static bool search_last(struct process_finder *finder, uint32_t inode)
+{
+	if (!finder->last)
+		return false;
+	for (int step = 0; step <= NEAR; step++) {
+		int up = finder->last_fd + step, down = finder->last_fd - step;
+
+		if (is_socket(finder->last, up, inode))
+			finder->last_fd = up;
+		else if (down >= 0 && is_socket(finder->last, down, inode))
+			finder->last_fd = down;
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct tree_process *one = a, *other = b;
+
+	if (one->start != other->start)
+		return one->start < other->start ? 1 : -1;
+	return other->pid - one->pid;
+}
+
+static bool search_tree(struct process_finder *finder, uint32_t inode, bool quick)
+{
+	struct tree_process *all = NULL;
+	int count = (quick ? tree_read_quick : tree_read)(finder->keeper, &all);
+	bool found = false;
+
+	if (count > 0)
+		qsort(all, (size_t)count, sizeof *all, by_age);
+	for (int i = 0; i < count && !found; i++) {
+		int fd = search_process(all[i].pid, inode);
+
+		if (fd < 0)
+			continue;
+		finder->last = all[i].pid;
+		finder->last_fd = fd;
+		found = true;
+	}
+	free(all);
+	return found;
+}
+
+static bool search(struct process_finder *finder, uint32_t inode)
+{
+	return search_last(finder, inode) || search_tree(finder, inode, true) ||
+	       search_tree(finder, inode, false);
+}
+
+// --- the door -------------------------------------------------------------------
+
+struct process *process_find(struct process_finder *finder, int protocol,
+			     const struct sockaddr *local, const struct sockaddr *remote)
+{
+	struct diag_socket socket = {0};
+	int error;
+
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+		error = diag_find_ping(finder->keeper, local, &socket);
+	else
+		error = diag_find(finder->diag, protocol, local, remote, &socket);
+	if (error || !socket.inode)
+		return NULL;
+	if (!search(finder, socket.inode))
+		return NULL;
+	return know(finder, finder->last);
+}
+
+// For TCP the addresses may be those of a socket that is no listener: of a
+// conversation that stands, or stood until just now. Then the question is asked
+// again with a remote that nothing can have.
+bool process_listens(struct process_finder *finder, int protocol,
+		     const struct sockaddr *from, const struct sockaddr *to)
+{
+	struct diag_socket socket = {0};
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return false;
+	if (diag_find(finder->diag, protocol, to, from, &socket))
+		return false;
+	if (protocol == IPPROTO_UDP || socket.state == TCP_LISTEN || socket.state == TCP_SYN_SENT)
+		return true;
+	return !diag_find(finder->diag, protocol, to, NULL, &socket) && socket.state == TCP_LISTEN;
+}

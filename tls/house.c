@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// house - what all ends share: roots, authority, contexts, minted leaves.
+//
+// A context with its leaf is kept for each pair of an origin's leaf and what was
+// made of it, so that a second connection costs a look-up. wolfSSL counts its
+// contexts' users, so one that is dropped lives on in its connections.
+
+#include "tls/house.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <wolfssl/wolfcrypt/sha256.h>
+
+#include "tls/leaves.h"
+#include "tls/mint.h"
+
+enum { LEAVES_MAX = 1024, EARLY_DATA_SKIPPED = 1 << 20 };
+
+struct tls_house {
+	struct authority *authority;
+	bool insecure, open;
+	struct roots roots;
+	WC_RNG random;
+	struct issuer_key leaf, shadow;
+	uint8_t leaf_der[KEY_DER_MAX];
+	int leaf_der_size;
+	struct leaves *leaves;
+	WOLFSSL_CTX *client, *client_old;	// up to TLS 1.3, up to 1.2
+};
+
+static void drop_context(void *context)
+{
+	wolfSSL_CTX_free(context);
+}
+
+static int add_upstream(struct tls_house *house, const char *path, char *why, size_t why_size)
+{
+	int added = roots_add_file(&house->roots, path);
+
+	if (added > 0)
+		return 0;
+	snprintf(why, why_size, added < 0 ? "cannot read %s: %s" : "no certificate in %s%s", path,
+		 added < 0 ? strerror(-added) : "");
+	return added < 0 ? added : -EINVAL;
+}
+
+int tls_open(struct tls_house **out, const struct tls_options *options, char *why, size_t why_size)
+{
+	struct tls_house *house = calloc(1, sizeof(*house));
+	int error = -ENOMEM;
+
+	*out = NULL;
+	if (why_size > 0)
+		snprintf(why, why_size, "out of memory");
+	if (!house)
+		return -ENOMEM;
+	if (wolfSSL_Init() != WOLFSSL_SUCCESS) {
+		free(house);
+		return -ENOMEM;
+	}
+	if (wc_InitRng(&house->random) != 0) {
+		free(house);
+		wolfSSL_Cleanup();
+		snprintf(why, why_size, "no random numbers to be had");
+		return -EIO;
+	}
+	house->open = true;
+	house->authority = options->authority;
+	house->insecure = options->insecure;
+	house->leaves = leaves_open(LEAVES_MAX, drop_context);
+	if (!house->leaves)
+		goto fail;
+	if (options->upstream_ca) {
+		error = add_upstream(house, options->upstream_ca, why, why_size);
+		if (error)
+			goto fail;
+	}
+	if (why_size > 0)
+		why[0] = '\0';
+	*out = house;
+	return 0;
+fail:
+	tls_close_house(house);
+	return error;
+}
+
+void tls_close_house(struct tls_house *house)
+{
+	if (!house)
+		return;
+	leaves_close(house->leaves);
+	wolfSSL_CTX_free(house->client);
+	wolfSSL_CTX_free(house->client_old);
+	issuer_key_close(&house->leaf);
+	issuer_key_close(&house->shadow);
+	explicit_bzero(house->leaf_der, sizeof(house->leaf_der));
+	roots_close(&house->roots);
+	wc_FreeRng(&house->random);
+	free(house);
+	wolfSSL_Cleanup();
+}
+
+// --- towards the origin -----------------------------------------------------
+
+WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max)
+{
+	bool old = version_max < 0x0304;
+	WOLFSSL_CTX **place = old ? &house->client_old : &house->client;
+
+	if (*place)
+		return *place;
+	*place = wolfSSL_CTX_new(old ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
+	if (!*place)
+		return NULL;
+	wolfSSL_CTX_SetMinVersion(*place, WOLFSSL_TLSV1_2);
+	wolfSSL_CTX_set_session_cache_mode(*place, WOLFSSL_SESS_CACHE_OFF);
+	return *place;
+}
+
+bool house_judge(struct tls_house *house, struct verdict *out, const struct der *chain,
+		 size_t count, const char *host)
+{
+	if (!house->insecure)
+		roots_add_system(&house->roots);
+	return verify_chain(out, chain, count, &house->roots, host, house->insecure, time(NULL));
+}
+
+// --- towards the app --------------------------------------------------------
+
+static bool make_keys(struct tls_house *house)
+{
+	if (house->leaf_der_size > 0)
+		return true;
+	if ((!house->leaf.ready && issuer_key_make(&house->leaf, &house->random) != 0) ||
+	    (!house->shadow.ready && issuer_key_make(&house->shadow, &house->random) != 0))
+		return false;
+	house->leaf_der_size = wc_EccKeyToDer(&house->leaf.key, house->leaf_der,
+					      sizeof(house->leaf_der));
+	return house->leaf_der_size > 0;
+}
+
+static WOLFSSL_CTX *make_context(struct tls_house *house, const uint8_t *chain, size_t size,
+				 uint16_t version_max)
+{
+	WOLFSSL_CTX *context = wolfSSL_CTX_new(version_max < 0x0304 ? wolfTLSv1_2_server_method()
+								    : wolfSSLv23_server_method());
+
+	if (!context)
+		return NULL;
+	wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2);
+	wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, NULL);
+	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
+	// No resumption: a handshake with P-256 is cheap, and whoever resumed
+	// would not look at a certificate that may have changed.
+	wolfSSL_CTX_NoTicketTLSv12(context);
+	wolfSSL_CTX_no_ticket_TLSv13(context);
+	// None is accepted without a ticket; this much of it is stepped over.
+	wolfSSL_CTX_set_max_early_data(context, EARLY_DATA_SKIPPED);
+	if (wolfSSL_CTX_use_certificate_chain_buffer_format(context, chain, (long)size,
+			WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_use_PrivateKey_buffer(context, house->leaf_der, house->leaf_der_size,
+			WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS) {
+		wolfSSL_CTX_free(context);
+		return NULL;
+	}
+	return context;
+}
+
+// Whatever the minted chain depends on.
+static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], struct der origin_leaf,
+		     const struct verdict *verdict, const char *host, uint16_t version_max)
+{
+	uint8_t facts[6] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
+			     verdict->closed, version_max >> 8, version_max & 0xff };
+	wc_Sha256 hash;
+	bool good;
+
+	if (wc_InitSha256(&hash) != 0)
+		return false;
+	good = wc_Sha256Update(&hash, facts, sizeof(facts)) == 0 &&
+	       wc_Sha256Update(&hash, (const byte *)host, strlen(host) + 1) == 0 &&
+	       wc_Sha256Update(&hash, origin_leaf.at, origin_leaf.size) == 0 &&
+	       wc_Sha256Final(&hash, key) == 0;
+	wc_Sha256Free(&hash);
+	return good;
+}
+
+WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
+			  const struct verdict *verdict, const char *host, uint16_t version_max)
+{
+	struct mint mint = {
+		.authority = authority_issuer(house->authority),
+		.leaf = &house->leaf, .shadow = &house->shadow, .random = &house->random,
+	};
+	uint8_t key[LEAF_KEY_SIZE], *chain;
+	WOLFSSL_CTX *context;
+	size_t size;
+
+	version_max = version_max < 0x0304 ? 0x0303 : 0x0304;
+	if (!leaf_key(key, origin_leaf, verdict, host, version_max))
+		return NULL;
+	context = leaves_find(house->leaves, key);
+	if (context)
+		return context;
+	if (!make_keys(house) ||
+	    mint_chain(&chain, &size, &mint, origin_leaf, verdict, host, time(NULL)) != 0)
+		return NULL;
+	context = make_context(house, chain, size, version_max);
+	free(chain);
+	if (context && leaves_keep(house->leaves, key, context) != 0) {
+		wolfSSL_CTX_free(context);
+		return NULL;
+	}
+	return context;
+}

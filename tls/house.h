@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// house - what all ends share.
+//
+// Within the room only. Not for several threads at once.
+
+#ifndef TLS_HOUSE_H
+#define TLS_HOUSE_H
+
+#include <wolfssl/ssl.h>
+
+#include "tls/verify.h"
+
+struct tls_house;
+
+// The context for an end towards an origin that speaks at most `version_max`.
+// Owned by the house; NULL when it cannot be made.
+WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max);
+
+// Judges the chain that an origin sent for `host`.
+bool house_judge(struct tls_house *house, struct verdict *out, const struct der *chain,
+		 size_t count, const char *host);
+
+// The context for an end towards the app, with the leaf that mirrors
+// `origin_leaf`. Owned by the house, good until the next call. NULL when the leaf
+// cannot be minted.
+WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
+			  const struct verdict *verdict, const char *host, uint16_t version_max);
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// mint - the leaf that the app is shown, made from the origin's.
+//
+// Within the room only.
+
+#ifndef TLS_MINT_H
+#define TLS_MINT_H
+
+#include "tls/issuer.h"
+#include "tls/verify.h"
+
+struct mint {
+	const struct issuer *authority;		// what the app trusts
+	struct issuer_key *leaf, *shadow;	// the house's own, never on disk
+	WC_RNG *random;
+};
+
+// The chain as DER, leaf first, one behind the other, in memory that free()
+// takes; -errno on failure. `host` serves only to mend a leaf that nobody is
+// to check (TLS_UNCHECKED); otherwise nothing is added to what the origin's says.
+int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, struct der origin_leaf,
+	       const struct verdict *verdict, const char *host, int64_t now);
+
+#endif

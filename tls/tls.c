@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tls - one end of a TLS connection over whatever carries its bytes.
+//
+// wolfSSL is never told that the wire is full: what the wire does not take waits
+// in `out`, and no new record is made while something waits there. So wolfSSL
+// has no half-written record of its own to be called again for with the same
+// bytes, and "after -EAGAIN nothing was taken" is exact. Nor is it told that the
+// wire has ended or broken: it sees a wire that is silent, and the end says what
+// it knows. A wire that takes nothing more can still be read, and the other way
+// round.
+//
+// The handshake towards the origin verifies nothing: see verify.c. It stops when
+// the origin asks for a client certificate, because only the app could answer.
+
+#include "tls/tls.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/alert.h"
+#include "tls/hello.h"
+#include "tls/house.h"
+#include "tls/secret.h"
+
+enum {
+	RECORD_PLAIN_MAX = 16384,
+	OUT_MAX = 1 << 20,	// only a peer that never reads its answers gets there
+	CHAIN_MAX = 16,
+	ALPN_TEXT_MAX = HELLO_ALPN_MAX + 1,
+};
+
+struct tls {
+	WOLFSSL *ssl;
+	struct tls_house *house;
+	struct tls_wire wire;
+	void *context;
+	struct secret_watch watch;
+
+	bool client;
+	bool shaken;		// the handshake is done and its last flight is out
+	bool finished;		// close_notify was made
+	bool over;		// close_notify came
+	bool ended;		// the wire has no more bytes
+	bool asked;		// for a client certificate
+	int broken;		// -errno for good
+	int read_error, write_error;	// the wire's own
+
+	uint8_t *out;		// bytes for the wire: from out_at to out_size
+	size_t out_at, out_size, out_room;
+
+	const char *version, *cipher;
+	char alpn[ALPN_TEXT_MAX];
+	char host[HELLO_SNI_MAX + 1];	// what the certificate should be for
+	int alert;
+	char error[200];
+
+	// Of an end towards the origin.
+	struct verdict verdict;
+	uint8_t *leaf;
+	size_t leaf_size;
+};
+
+__attribute__((format(printf, 3, 4)))
+static int fail(struct tls *end, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(end->error, sizeof(end->error), format, arguments);
+	va_end(arguments);
+	end->broken = error;
+	return error;
+}
+
+// --- the wire ---------------------------------------------------------------
+
+static int receive(WOLFSSL *ssl, char *bytes, int size, void *context)
+{
+	struct tls *end = context;
+	ssize_t got;
+
+	(void)ssl;
+	if (end->ended || end->read_error)
+		return WOLFSSL_CBIO_ERR_WANT_READ;
+	got = end->wire.read(end->context, bytes, size);
+	if (got > 0)
+		return (int)got;
+	if (got == 0)
+		end->ended = true;
+	else if (got != -EAGAIN)
+		end->read_error = (int)got;
+	return WOLFSSL_CBIO_ERR_WANT_READ;
+}
+
+// Bytes that the wire took, 0 when it is full or broken.
+static size_t offer(struct tls *end, const void *bytes, size_t size)
+{
+	size_t taken = 0;
+
+	while (taken < size && !end->write_error) {
+		ssize_t put = end->wire.write(end->context, (const char *)bytes + taken, size - taken);
+
+		if (put <= 0) {
+			if (put < 0 && put != -EAGAIN)
+				end->write_error = (int)put;
+			break;
+		}
+		taken += put;
+	}
+	return taken;
+}
+
+static void keep(struct tls *end, const void *bytes, size_t size)
+{
+	if (end->out_size + size > end->out_room) {
+		size_t room = end->out_size + size;
+		uint8_t *more = room > OUT_MAX ? NULL : realloc(end->out, room);
+
+		if (!more) {
+			end->write_error = -ENOBUFS;
+			return;
+		}
+		end->out = more;
+		end->out_room = room;
+	}
+	memcpy(end->out + end->out_size, bytes, size);
+	end->out_size += size;
+}
+
+static int transmit(WOLFSSL *ssl, char *bytes, int size, void *context)
+{
+	struct tls *end = context;
+	size_t taken = 0;
+
+	(void)ssl;
+	if (end->out_size == 0)
+		taken = offer(end, bytes, size);
+	if (taken < (size_t)size && !end->write_error)
+		keep(end, bytes + taken, size - taken);
+	return size;
+}
+
+bool tls_unsent(const struct tls *end)
+{
+	return end->out_size > 0;
+}
+
+int tls_flush(struct tls *end)
+{
+	if (end->out_size > 0) {
+		end->out_at += offer(end, end->out + end->out_at, end->out_size - end->out_at);
+		if (end->out_at == end->out_size || end->write_error) {
+			free(end->out);
+			end->out = NULL;
+			end->out_at = end->out_size = end->out_room = 0;
+		}
+	}
+	if (end->write_error)
+		return end->write_error;
+	return end->out_size > 0 ? -EAGAIN : 0;
+}
+
+// --- what went wrong --------------------------------------------------------
+
+// What wolfSSL's refusal to go on means; nothing is wrong when it only wants
+// more bytes.
+static int settle(struct tls *end, int result)
+{
+	int error = wolfSSL_get_error(end->ssl, result);
+	WOLFSSL_ALERT_HISTORY history;
+
+	if (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE) {
+		if (end->read_error)
+			return fail(end, end->read_error, "the wire broke: %s",
+				    strerror(-end->read_error));
+		if (end->ended)
+			return fail(end, -ECONNRESET, end->shaken ? "the wire ended without close_notify"
+								  : "the wire ended in the handshake");
+		return -EAGAIN;
+	}
+	if (wolfSSL_get_alert_history(end->ssl, &history) == WOLFSSL_SUCCESS &&
+	    history.last_rx.code > 0)
+		end->alert = history.last_rx.code;
+	if (end->asked)
+		return fail(end, -EPROTO, "the origin asks for a client certificate");
+	if (end->alert > 0)
+		return fail(end, -EPROTO, "the %s sent the alert %s", end->client ? "origin" : "app",
+			    alert_name(end->alert));
+	return fail(end, -EPROTO, "%s", wolfSSL_ERR_reason_error_string(error));
+}
+
+int tls_alert(const struct tls *end)
+{
+	return end->alert;
+}
+
+const char *tls_error(const struct tls *end)
+{
+	return end->error;
+}
+
+// --- making an end ----------------------------------------------------------
+
+static struct tls *make(struct tls_house *house, const struct hello *hello, const char *host,
+			const struct tls_wire *wire, void *context)
+{
+	struct tls *end = calloc(1, sizeof(*end));
+
+	if (!end)
+		return NULL;
+	end->house = house;
+	end->wire = *wire;
+	end->context = context;
+	end->watch = (struct secret_watch){ wire->secret, context };
+	end->version = end->cipher = "";
+	snprintf(end->host, sizeof(end->host), "%s", host);
+	if (hello->version_max < 0x0303)
+		fail(end, -EPROTO, "the app speaks nothing newer than TLS 1.%d",
+		     hello->version_max - 0x0301);
+	return end;
+}
+
+static int equip(struct tls *end, WOLFSSL_CTX *context, const struct hello *hello)
+{
+	wolfSSL_CTX_SetIORecv(context, receive);
+	wolfSSL_CTX_SetIOSend(context, transmit);
+	end->ssl = wolfSSL_new(context);
+	if (!end->ssl)
+		return -ENOMEM;
+	wolfSSL_SetIOReadCtx(end->ssl, end);
+	wolfSSL_SetIOWriteCtx(end->ssl, end);
+	if (hello->version_min >= 0x0304)
+		wolfSSL_SetMinVersion(end->ssl, WOLFSSL_TLSV1_3);
+	secret_watch(end->ssl, &end->watch);
+	return 0;
+}
+
+// wolfSSL takes the protocols as text with commas, so a name with one, or with
+// what is not text, cannot be offered.
+static bool alpn_text(char *to, const uint8_t *name, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == ',')
+			return false;
+	memcpy(to, name, size);
+	return true;
+}
+
+static int offer_alpn(struct tls *end, const struct hello *hello)
+{
+	char list[HELLO_ALPN_MAX + 1];
+	size_t used = 0;
+
+	for (size_t at = 0; at < hello->alpn_size; at += 1 + hello->alpn[at]) {
+		size_t size = hello->alpn[at];
+
+		if (used > 0)
+			list[used] = ',';
+		if (alpn_text(list + used + (used > 0), hello->alpn + at + 1, size))
+			used += size + (used > 0);
+	}
+	if (used == 0)
+		return 0;
+	return wolfSSL_UseALPN(end->ssl, list, used, WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) ==
+	       WOLFSSL_SUCCESS ? 0 : -EPROTO;
+}
+
+// Called with the origin's chain, whatever it is worth. 1: go on.
+static int see_chain(int verified, WOLFSSL_X509_STORE_CTX *store)
+{
+	struct tls *end = store->userCtx;
+	struct der chain[CHAIN_MAX];
+	size_t count = 0;
+
+	(void)verified;
+	if (store->error_depth != 0 || end->leaf)
+		return 1;
+	for (int i = 0; i < store->totalCerts && count < CHAIN_MAX; i++)
+		chain[count++] = (struct der){ store->certs[i].buffer, store->certs[i].length };
+	if (count == 0 || !house_judge(end->house, &end->verdict, chain, count, end->host))
+		return 1;
+	end->leaf = malloc(chain[0].size);
+	if (end->leaf) {
+		memcpy(end->leaf, chain[0].at, chain[0].size);
+		end->leaf_size = chain[0].size;
+	}
+	return 1;
+}
+
+static int certificate_asked(WOLFSSL *ssl, void *unused)
+{
+	struct tls *end = wolfSSL_GetIOReadCtx(ssl);
+
+	(void)unused;
+	if (!end->client)
+		return 1;
+	end->asked = true;
+	return 0;
+}
+
+static int dress_client(struct tls *end, const struct hello *hello)
+{
+	WOLFSSL_CTX *context = house_client(end->house, hello->version_max);
+	int error;
+
+	if (!context)
+		return -ENOMEM;
+	wolfSSL_CTX_set_cert_cb(context, certificate_asked, NULL);
+	error = equip(end, context, hello);
+	if (error)
+		return error;
+	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, see_chain);
+	wolfSSL_SetCertCbCtx(end->ssl, end);
+	if (hello->sni[0] && wolfSSL_UseSNI(end->ssl, WOLFSSL_SNI_HOST_NAME, hello->sni,
+					    strlen(hello->sni)) != WOLFSSL_SUCCESS)
+		return -EPROTO;
+	return offer_alpn(end, hello);
+}
+
+int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
+		const char *address, const struct tls_wire *wire, void *context)
+{
+	struct tls *end = make(house, hello, hello->sni[0] ? hello->sni : address, wire, context);
+	int error;
+
+	*out = NULL;
+	if (!end)
+		return -ENOMEM;
+	end->client = true;
+	error = end->broken ? 0 : dress_client(end, hello);
+	if (error) {
+		tls_close(end);
+		return error;
+	}
+	*out = end;
+	return 0;
+}
+
+static int dress_server(struct tls *end, const struct hello *hello, const struct tls *origin)
+{
+	struct der leaf = { origin->leaf, origin->leaf_size };
+	uint16_t version = strcmp(origin->version, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
+	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version);
+	int error;
+
+	if (!context) {
+		fail(end, -EPROTO, "no leaf could be minted from the origin's certificate");
+		return 0;
+	}
+	error = equip(end, context, hello);
+	if (error)
+		return error;
+	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, NULL);
+	if (origin->alpn[0] && wolfSSL_UseALPN(end->ssl, (char *)(uintptr_t)origin->alpn,
+			strlen(origin->alpn), WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) != WOLFSSL_SUCCESS)
+		return -EPROTO;
+	return 0;
+}
+
+int tls_accept(struct tls **out, struct tls_house *house, const struct hello *hello,
+	       const struct tls *origin, const struct tls_wire *wire, void *context)
+{
+	struct tls *end;
+	int error;
+
+	*out = NULL;
+	if (!origin->shaken || !origin->leaf)
+		return -EINVAL;
+	end = make(house, hello, origin->host, wire, context);
+	if (!end)
+		return -ENOMEM;
+	error = end->broken ? 0 : dress_server(end, hello, origin);
+	if (error) {
+		tls_close(end);
+		return error;
+	}
+	*out = end;
+	return 0;
+}
+
+void tls_close(struct tls *end)
+{
+	if (!end)
+		return;
+	wolfSSL_free(end->ssl);
+	free(end->out);
+	free(end->leaf);
+	free(end);
+}
+
+// --- the handshake ----------------------------------------------------------
+
+static void note_agreement(struct tls *end)
+{
+	int suite = wolfSSL_get_current_cipher_suite(end->ssl);
+	const char *cipher = wolfSSL_get_cipher_name_iana_from_suite(suite >> 8, suite & 0xff);
+	char *alpn = NULL;
+	word16 size = 0;
+
+	end->version = wolfSSL_get_version(end->ssl);
+	end->cipher = cipher ? cipher : "";
+	if (wolfSSL_ALPN_GetProtocol(end->ssl, &alpn, &size) == WOLFSSL_SUCCESS && alpn &&
+	    size < sizeof(end->alpn)) {
+		memcpy(end->alpn, alpn, size);
+		end->alpn[size] = '\0';
+	}
+}
+
+int tls_handshake(struct tls *end)
+{
+	int result, error;
+
+	if (end->broken || end->shaken)
+		return end->broken;
+	if (!end->version[0]) {
+		result = end->client ? wolfSSL_connect(end->ssl) : wolfSSL_accept(end->ssl);
+		if (result != WOLFSSL_SUCCESS) {
+			error = settle(end, result);
+			// An alert of ours may be among what is out; -EPROTO says more.
+			if (error != -EPROTO && end->write_error)
+				return fail(end, end->write_error, "the wire broke: %s",
+					    strerror(-end->write_error));
+			tls_flush(end);
+			return error;
+		}
+		if (end->client && !end->leaf)
+			return fail(end, -EPROTO, "the origin showed no certificate that can be read");
+		note_agreement(end);
+	}
+	error = tls_flush(end);
+	if (error && error != -EAGAIN)
+		return fail(end, error, "the wire broke: %s", strerror(-error));
+	end->shaken = !error;
+	return error;
+}
+
+// --- plain bytes ------------------------------------------------------------
+
+ssize_t tls_read(struct tls *end, void *bytes, size_t size)
+{
+	int got;
+
+	if (end->over)
+		return 0;
+	if (end->broken)
+		return end->broken;
+	if (!end->shaken)
+		return -EAGAIN;
+	got = wolfSSL_read(end->ssl, bytes, size > INT_MAX ? INT_MAX : (int)size);
+	if (got > 0)
+		return got;
+	if (wolfSSL_get_error(end->ssl, got) == WOLFSSL_ERROR_ZERO_RETURN) {
+		end->over = true;
+		return 0;
+	}
+	return settle(end, got);
+}
+
+ssize_t tls_write(struct tls *end, const void *bytes, size_t size)
+{
+	size_t taken = 0;
+	int error;
+
+	if (!end->shaken)
+		return end->broken ? end->broken : -EAGAIN;
+	if (end->finished)
+		return -EPIPE;
+	error = tls_flush(end);
+	while (!error && taken < size) {
+		size_t part = size - taken < RECORD_PLAIN_MAX ? size - taken : RECORD_PLAIN_MAX;
+		int put = wolfSSL_write(end->ssl, (const char *)bytes + taken, (int)part);
+
+		if (put <= 0)
+			return settle(end, put);
+		taken += put;
+		if (end->write_error)
+			return end->write_error;
+		if (end->out_size > 0)
+			break;
+	}
+	return error ? error : (ssize_t)taken;
+}
+
+bool tls_pending(const struct tls *end)
+{
+	return end->shaken && !end->over && !end->broken && wolfSSL_pending(end->ssl) > 0;
+}
+
+int tls_finish(struct tls *end)
+{
+	if (!end->shaken)
+		return end->broken;
+	if (!end->finished) {
+		// Nothing may be read any more after both have finished: wolfSSL
+		// clears itself then.
+		end->finished = true;
+		wolfSSL_shutdown(end->ssl);
+	}
+	return tls_flush(end);
+}
+
+// --- what was agreed --------------------------------------------------------
+
+const char *tls_version(const struct tls *end)
+{
+	return end->version;
+}
+
+const char *tls_cipher(const struct tls *end)
+{
+	return end->cipher;
+}
+
+const char *tls_alpn(const struct tls *end)
+{
+	return end->alpn;
+}
+
+enum tls_trust tls_verdict(const struct tls *origin)
+{
+	return origin->verdict.trust;
+}
+
+const char *tls_verdict_text(const struct tls *origin)
+{
+	return origin->verdict.text;
+}

@@ -47,7 +47,7 @@ LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
 	-levent_core -lpcap -lcjson -lresolv -lmnl -lm -pthread
 
-.PHONY: all setup demo check check-plain check-sanitized unit e2e fuzz bench install uninstall lint clean
+.PHONY: all setup demo check check-plain check-sanitized unit headers fuzzers e2e fuzz bench install uninstall lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -117,6 +117,66 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libapptap.a $(BUILD)/libl
 
 unit: $(UNITS)
 
+# Each header compiles alone.
+HEADERS  := $(foreach r,$(ROOMS) tools,$(wildcard $(r)/*.h))
+ALONE    := $(HEADERS:%=$(BUILD)/alone/%)
+$(BUILD)/alone/netstack/%: OURS += -Inetstack
+$(BUILD)/alone/%: % | $(GUEST_STAMPS)
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -MMD -MP,$(OURS)) $(GUEST_$(firstword $(subst /, ,$*))) -fsyntax-only -x c $<
+	@touch $@
+headers: $(ALONE)
+
+# Both passes are played to their end, then summed. A pass that could not be
+# built counts as failed.
+CHECK := build/check
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+check: setup
+	@mkdir -p $(CHECK) && rm -f $(CHECK)/*
+	@$(MAKE) --no-print-directory check-plain || true
+	@$(MAKE) --no-print-directory check-sanitized || true
+	@tests/run --sum $(CHECK)/plain $(CHECK)/sanitized | tee $(CHECK)/totals; ! grep -qv ' 0 failed' $(CHECK)/totals
+
+check-plain:
+	@mkdir -p $(CHECK) && rm -f $(CHECK)/plain
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit headers
+	@tests/run --build $(BUILD) --totals $(CHECK)/plain
+
+check-sanitized:
+	@mkdir -p $(CHECK) && rm -f $(CHECK)/sanitized
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/asan SANITIZE=address,undefined all unit
+	@tests/run --build build/asan --sanitized --label asan/ --totals $(CHECK)/sanitized
+
+# The scenarios alone: make e2e NAMES="test_tls test_load"
+NAMES ?= e2e/
+e2e: $(BUILD)/apptap
+	@tests/run --build $(BUILD) $(NAMES)
+
+# Each fuzz target for FUZZ_SECONDS; its corpus stays in build/corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libapptap.a $(BUILD)/liblwip.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< $(LIBS) -o $@
+fuzzers: $(FUZZERS)
+fuzz: setup
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	@set -e; for f in build/fuzz/fuzz/*_fuzz; do n=$$(basename $$f); mkdir -p build/corpus/$$n build/crashes; echo "fuzz $$n"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -artifact_prefix=build/crashes/$$n- -verbosity=0 build/corpus/$$n; done
+
+# Quiet, or with a reason: .clang-tidy and tests/cppcheck.txt hold them.
+TIDY = $(foreach r,$(ROOMS) tools,tidy-$(r))
+tidy-%: | $(GUEST_STAMPS)
+	@clang-tidy --quiet $(wildcard $*/*.c) -- $(filter-out -MMD -MP -Werror,$(OURS)) $(GUEST_$*) \
+		$(if $(filter netstack,$*),-Inetstack) 2>/dev/null
+lint: setup headers $(TIDY)
+	@tools/floors
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/lint-gcc CC=gcc all unit
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/lint-clang CC=clang all unit headers
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr --suppressions-list=tests/cppcheck.txt \
+		--enable=warning,performance,portability -I. $(ROOMS) $(TOOL_SRC)
+
 -include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
 
 # --- shown, measured, installed ---------------------------------------------
@@ -125,10 +185,10 @@ demo: $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
 # QUICK=1 takes a minute or so.
-bench: $(BUILD)/apptap $(BUILD)/bench_connect
+bench: $(BUILD)/apptap $(BUILD)/bench_peer
 	@tools/bench $(BUILD) $(if $(QUICK),quick)
 
-$(BUILD)/bench_connect: tests/peers/bench_connect.c
+$(BUILD)/bench_peer: tests/peers/bench_peer.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE $(WARN) $< -o $@
 

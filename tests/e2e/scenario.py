@@ -12,9 +12,7 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -357,10 +355,3 @@ class Scenario:
         self.no_sanitizer_report()
         if self.errors:
             raise self.errors[0]
-
-
-def descriptor_count():
-    return len(os.listdir("/proc/self/fd"))
-
-
-__all__ = ["EX_IOERR", "EX_USAGE", "NOBODY", "PYTHON", "Failure", "Skip", "only", "signal", "sys", "descriptor_count"]

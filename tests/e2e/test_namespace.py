@@ -462,10 +462,9 @@ def test_runs_as_the_caller(t):
     t.equal(int(done.text.split()[-1], 16), 0, "effective capabilities")
 
 
+@only("root")
 def test_nested(t):
     """apptap in apptap: both see the flow."""
-    if t.who == "user":
-        raise Skip("the tunnel device inside belongs to another user namespace")
     t.only_apptap()
     server = t.keep(sockets.Server(t, sockets.echo))
     done = t.tap([t.apptap, "run", "-q", "--flows", f"{t.home}/inner", "--", *t.python(REACH, f"127.0.0.1:{server.port}")]).ok()

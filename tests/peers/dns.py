@@ -4,7 +4,6 @@
 # Wire format: RFC 1035 section 4; AAAA: RFC 3596.
 
 import ipaddress
-import socket
 import struct
 
 from e2e import world
@@ -42,5 +41,3 @@ def answer(query, _peer, names=None):
 def serve(t, names=None, address=world.RESOLVER):
     return sockets.Datagrams(t, lambda query, peer: answer(query, peer, names), address, 53)
 
-
-__all__ = ["serve", "socket"]

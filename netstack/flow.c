@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// flow - a TCP conversation between its call and its end.
+//
+// This file is the only one that lets lwIP at a live pcb (call.c makes it).
+// Each turn goes
+//
+//	flow_enter -> lwIP (its callbacks note) -> flow_leave -> flow_tell
+//
+// and what there is to send is sent once per turn by flow_settle. lwIP is
+// given only what the app's window takes now, so that its unsent queue stays
+// empty: it cannot send part of a segment, and would wait 1.5 s for a window
+// of 64 KB that a slow reader never opens. A segment is as long as a
+// super-packet may be, and always whole packets of the app's MSS.
+//
+// TIME_WAIT does not exist here: nothing is delayed on a tunnel, and the app's
+// kernel keeps its own.
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "netstack/inside.h"
+
+enum {
+	WINDOW_WIDE = 0x40000000,	// congestion window: a tunnel has no congestion
+	ORPHAN_TICKS = 120,		// 60 s in FIN_WAIT_2 after netstack_close()
+};
+
+// lwIP skips a pcb that its timer has seen, by an 8-bit count of timer calls
+// that is static there. This one runs along, so that none is skipped by chance.
+static uint8_t timer_calls;
+
+struct netstack_flow *flow_make(struct netstack *stack, const struct tuple *tuple)
+{
+	struct netstack_flow *flow = calloc(1, sizeof(*flow));
+
+	if (!flow)
+		return NULL;
+	flow->stack = stack;
+	flow->tuple = *tuple;
+	LIST_INSERT_HEAD(&stack->all, flow, all);
+	lookup_add(stack, flow);
+	stack->counters.flows++;
+	return flow;
+}
+
+void flow_unhash(struct netstack_flow *flow)
+{
+	if (flow->is_hashed)
+		LIST_REMOVE(flow, hashed);
+	flow->is_hashed = false;
+}
+
+void flow_touch(struct netstack_flow *flow)
+{
+	if (flow->is_touched)
+		return;
+	TAILQ_INSERT_TAIL(&flow->stack->touched, flow, touched);
+	flow->is_touched = true;
+}
+
+static void drop_queue(struct netstack_flow *flow)
+{
+	while (flow->first) {
+		struct packet *packet = flow->first;
+
+		flow->first = packet->next;
+		packet_free(packet);
+	}
+	flow->last = NULL;
+	flow->queued = 0;
+}
+
+void flow_release(struct netstack_flow *flow)
+{
+	if (flow->state != FLOW_DEAD) {
+		flow->state = FLOW_DEAD;
+		flow->stack->counters.flows--;
+		flow_unhash(flow);
+		LIST_REMOVE(flow, all);
+		if (flow->is_timed)
+			LIST_REMOVE(flow, timed);
+		if (flow->is_touched)
+			TAILQ_REMOVE(&flow->stack->touched, flow, touched);
+		flow->is_timed = flow->is_touched = false;
+		drop_queue(flow);
+		ring_free(&flow->ring);
+		free(flow->syn);
+		flow->syn = NULL;
+	}
+	if (!flow->is_telling)
+		free(flow);
+}
+
+// --- into lwIP and out of it ------------------------------------------------
+
+void flow_enter(struct netstack_flow *flow)
+{
+	tcp_active_pcbs = flow->pcb;
+	tcp_tw_pcbs = NULL;
+	flow->stack->current = flow;
+}
+
+// The pcb is gone. Unread bytes outlive a good end, not a reset.
+static void ended(struct netstack_flow *flow, int reason)
+{
+	flow->pcb = NULL;
+	flow->state = FLOW_OVER;
+	flow->reason = reason;
+	flow->new_end = true;
+	flow_unhash(flow);
+	flow_touch(flow);
+}
+
+static bool needs_timer(const struct netstack_flow *flow)
+{
+	const struct tcp_pcb *pcb = flow->pcb;
+
+	if (flow->state == FLOW_SILENT)
+		return true;
+	if (flow->ring.oldest)
+		return true;	// to give it back when idle
+	if (!pcb)
+		return false;
+	if (pcb->unacked || pcb->unsent || (pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND)))
+		return true;
+	return pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT &&
+	       (pcb->state != FIN_WAIT_2 || flow->let_go);
+}
+
+void flow_arm(struct netstack_flow *flow)
+{
+	if (flow->is_timed || !needs_timer(flow))
+		return;
+	LIST_INSERT_HEAD(&flow->stack->timed, flow, timed);
+	flow->is_timed = true;
+}
+
+void flow_leave(struct netstack_flow *flow)
+{
+	struct tcp_pcb *pcb = flow->pcb;
+
+	if (pcb && tcp_tw_pcbs == pcb) {
+		tcp_pcb_remove(&tcp_tw_pcbs, pcb);
+		tcp_free(pcb);
+		ended(flow, 0);
+	} else if (pcb) {
+		pcb->mss = flow->segment;	// a later MSS option changes nothing
+		pcb->snd_wnd_max = WINDOW_WIDE;
+		if (!(pcb->flags & (TF_RTO | TF_INFR)))
+			pcb->cwnd = WINDOW_WIDE;
+		// lwIP leaves the timer running when a probe was the last byte.
+		if (!pcb->unsent || pcb->unacked)
+			pcb->persist_backoff = 0;
+	}
+	tcp_active_pcbs = NULL;
+	tcp_tw_pcbs = NULL;
+	flow->stack->current = NULL;
+	flow_arm(flow);
+}
+
+static err_t on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t error)
+{
+	struct netstack_flow *flow = arg;
+	struct packet *packet = (struct packet *)p;
+
+	(void)pcb;
+	(void)error;
+	if (!p) {
+		flow->got_fin = flow->new_fin = true;
+		return ERR_OK;
+	}
+	flow->queued += p->len;
+	flow->new_data = flow->ack_due = true;
+	if (flow->last && packet_join(flow->last, packet)) {
+		pbuf_free(p);
+		return ERR_OK;
+	}
+	packet->next = NULL;
+	if (flow->last)
+		flow->last->next = packet;
+	else
+		flow->first = packet;
+	flow->last = packet;
+	return ERR_OK;
+}
+
+static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t size)
+{
+	struct netstack_flow *flow = arg;
+
+	(void)pcb;
+	ring_release(&flow->ring, size);
+	flow->new_room = true;
+	return ERR_OK;
+}
+
+static void on_error(void *arg, err_t error)
+{
+	// ERR_CLSD: the last acknowledgement of an orderly end came.
+	ended(arg, error == ERR_CLSD ? 0 : error == ERR_RST ? -ECONNRESET : -ETIMEDOUT);
+}
+
+err_t flow_accepted(void *arg, struct tcp_pcb *pcb, err_t error)
+{
+	struct netstack_flow *flow = arg;
+
+	(void)pcb;
+	(void)error;
+	flow->opened = flow->new_opened = true;
+	return ERR_OK;
+}
+
+// What lwIP made of the SYN: a pcb in SYN_RCVD, whose SYN-ACK is sent.
+void flow_adopt(struct netstack_flow *flow, struct tcp_pcb *pcb)
+{
+	const struct netstack *stack = flow->stack;
+	unsigned headers = TCP_HEADER + (flow->tuple.ipv6 ? IPV6_HEADER : IPV4_HEADER);
+
+	flow->pcb = pcb;
+	flow->state = FLOW_LIVE;
+	flow->mss = flow->segment = pcb->mss;
+	if (stack->offload)
+		flow->segment = (uint16_t)((UINT16_MAX - headers) / pcb->mss * pcb->mss);
+	tcp_arg(pcb, flow);
+	tcp_recv(pcb, on_receive);
+	tcp_sent(pcb, on_sent);
+	tcp_err(pcb, on_error);
+	tcp_nagle_disable(pcb);
+	if (pcb->flags & TF_WND_SCALE)
+		pcb->rcv_wnd = pcb->rcv_ann_wnd = stack->window;
+	// A SYN-ACK's window is not scaled, so this is what it announced.
+	pcb->rcv_ann_right_edge = pcb->rcv_nxt + TCPWND_MIN16(pcb->rcv_ann_wnd);
+	flow->sent_to = pcb->snd_nxt;
+}
+
+static void set_addresses(const struct netstack_flow *flow, struct netif *netif)
+{
+	const struct tuple *tuple = &flow->tuple;
+	u8_t type = tuple->ipv6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4;
+
+	memset(&ip_data, 0, sizeof(ip_data));
+	memcpy(&ip_data.current_iphdr_src, tuple->app, 16);
+	memcpy(&ip_data.current_iphdr_dest, tuple->peer, 16);
+	IP_SET_TYPE_VAL(ip_data.current_iphdr_src, type);
+	IP_SET_TYPE_VAL(ip_data.current_iphdr_dest, type);
+	ip_data.current_netif = ip_data.current_input_netif = netif;
+}
+
+void flow_input(struct netstack_flow *flow, struct packet *packet)
+{
+	struct netif *netif = &flow->stack->netif;
+
+	set_addresses(flow, netif);
+	tcp_input(&packet->custom.pbuf, netif);
+	memset(&ip_data, 0, sizeof(ip_data));
+}
+
+static void abandon(struct netstack_flow *flow, int with_reset)
+{
+	struct tcp_pcb *pcb = flow->pcb;
+
+	flow_enter(flow);
+	tcp_err(pcb, NULL);
+	tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+	flow->pcb = NULL;
+	tcp_abandon(pcb, with_reset);
+	flow_leave(flow);
+	flow_release(flow);
+}
+
+void flow_drop(struct netstack_flow *flow)
+{
+	abandon(flow, 0);
+}
+
+void flow_segment(struct netstack_flow *flow, const struct arrival *in)
+{
+	struct tcp_pcb *pcb = flow->pcb;
+	bool syn = in->bytes[13] & TCP_SYN;
+	// A SYN that was sent again brings nothing new but its number.
+	struct packet *packet = packet_make(in->bytes, syn ? TCP_HEADER : in->size);
+
+	if (!packet)
+		return;
+	if (syn)
+		packet->bytes[12] = TCP_HEADER / 4 << 4;
+	flow_enter(flow);
+	pcb->mss = flow->mss;	// lwIP opens the window in steps of this
+	if (pcb->flags & TF_ACK_DELAY)
+		flow->ack_due = true;
+	tcp_clear_flags(pcb, TF_ACK_DELAY);	// or the second segment acknowledges at once
+	flow_input(flow, packet);
+	flow_leave(flow);
+	flow_touch(flow);
+	if (flow->let_go && flow->new_data && flow->pcb) {
+		abandon(flow, 1);
+		return;
+	}
+	flow_tell(flow);
+}
+
+// --- sending ----------------------------------------------------------------
+
+// How much the app takes now: whole packets unless it is all there is.
+static size_t sendable(const struct netstack_flow *flow)
+{
+	const struct tcp_pcb *pcb = flow->pcb;
+	uint32_t flying = pcb->snd_lbb - pcb->lastack;
+	size_t window = pcb->snd_wnd > flying ? pcb->snd_wnd - flying : 0;
+	size_t waiting = flow->ring.used - flow->ring.written;
+
+	if (pcb->unsent)
+		return 0;	// lwIP is retransmitting, or probing a closed window
+	if (waiting <= window)
+		return waiting;
+	if (window >= flow->mss)
+		return window - window % flow->mss;
+	if (flying)
+		return 0;	// an acknowledgement will come
+	return waiting < flow->mss ? waiting : flow->mss;	// for lwIP to probe with
+}
+
+static void write_out(struct netstack_flow *flow)
+{
+	size_t left = sendable(flow);
+
+	while (left) {
+		const uint8_t *bytes;
+		size_t size = ring_unwritten(&flow->ring, &bytes);
+
+		if (size > left)
+			size = left;
+		if (size > UINT16_MAX)
+			size = UINT16_MAX;
+		if (tcp_write(flow->pcb, bytes, (u16_t)size, size < left ? TCP_WRITE_FLAG_MORE : 0))
+			return;	// no memory: the next turn tries again
+		flow->ring.written += (uint32_t)size;
+		left -= size;
+	}
+	if (flow->finish && !flow->finished && flow->ring.written == flow->ring.used)
+		flow->finished = tcp_shutdown(flow->pcb, 0, 1) == ERR_OK;
+}
+
+// Tells the app of its window when that grew by a quarter, or if it must be
+// acknowledged anyway.
+static void acknowledge(struct netstack_flow *flow)
+{
+	struct tcp_pcb *pcb = flow->pcb;
+	uint32_t grown = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
+	uint32_t most = pcb->flags & TF_WND_SCALE ? flow->stack->window : UINT16_MAX;
+
+	if (flow->ack_due || (pcb->flags & TF_ACK_DELAY) || ((int32_t)grown > 0 && grown >= most / 4))
+		tcp_ack_now(pcb);
+}
+
+void flow_settle(struct netstack_flow *flow)
+{
+	if (flow->pcb && flow->opened) {
+		flow_enter(flow);
+		acknowledge(flow);
+		write_out(flow);
+		if (flow->pcb->unsent || (flow->pcb->flags & TF_ACK_NOW))
+			tcp_output(flow->pcb);
+		flow_leave(flow);
+	}
+	if (flow->new_end)
+		flow_tell(flow);
+}
+
+void flow_tick(struct netstack_flow *flow)
+{
+	if (flow->state == FLOW_SILENT) {
+		call_tick(flow);
+		return;
+	}
+	ring_shrink(&flow->ring);
+	if (!flow->pcb)
+		return;
+	flow_enter(flow);
+	flow->pcb->last_timer = timer_calls++;
+	tcp_fasttmr();
+	if (flow->pcb) {
+		flow->pcb->last_timer = timer_calls++;
+		tcp_slowtmr();
+	}
+	flow_leave(flow);
+	if (flow->let_go && flow->pcb && flow->pcb->state == FIN_WAIT_2 && ++flow->age > ORPHAN_TICKS) {
+		abandon(flow, 0);
+		return;
+	}
+	flow_touch(flow);
+	flow_tell(flow);
+}
+
+// --- news -------------------------------------------------------------------
+
+static bool listens(const struct netstack_flow *flow)
+{
+	return flow->state != FLOW_DEAD && !flow->let_go;
+}
+
+static bool is_over(const struct netstack_flow *flow)
+{
+	return flow->new_end && (flow->reason < 0 || !flow->first || flow->let_go);
+}
+
+static void tell(struct netstack_flow *flow, bool *happened, void (*news)(void *owner))
+{
+	bool told = *happened;
+
+	*happened = false;
+	if (told && listens(flow))
+		news(flow->owner);
+}
+
+void flow_tell(struct netstack_flow *flow)
+{
+	const struct netstack_news *news = flow->stack->news;
+
+	if (flow->is_telling)
+		return;
+	flow->is_telling = true;
+	if (flow->reason == 0) {
+		tell(flow, &flow->new_opened, news->opened);
+		tell(flow, &flow->new_data, news->data);
+		tell(flow, &flow->new_fin, news->finished);
+		tell(flow, &flow->new_room, news->room);
+	}
+	if (flow->state != FLOW_DEAD && is_over(flow)) {
+		flow->state = FLOW_OVER;
+		if (!flow->let_go)
+			news->closed(flow->owner, flow->reason);
+		flow_release(flow);
+	}
+	flow->is_telling = false;
+	if (flow->state == FLOW_DEAD)
+		flow_release(flow);
+}
+
+// --- the door ---------------------------------------------------------------
+
+void netstack_own(struct netstack_flow *flow, void *owner)
+{
+	flow->owner = owner;
+}
+
+int netstack_peek(struct netstack_flow *flow, struct iovec *iov, int most, size_t *size)
+{
+	int count = 0;
+
+	for (struct packet *packet = flow->first; packet && count < most; packet = packet->next)
+		iov[count++] = (struct iovec){ packet->custom.pbuf.payload, packet->custom.pbuf.len };
+	if (size)
+		*size = flow->queued;
+	return count;
+}
+
+static void open_window(struct netstack_flow *flow, size_t size)
+{
+	struct tcp_pcb *pcb = flow->pcb;
+	uint32_t most = pcb->flags & TF_WND_SCALE ? flow->stack->window : UINT16_MAX;
+
+	pcb->mss = flow->mss;
+	while (size) {
+		u16_t part = (u16_t)(size > UINT16_MAX ? UINT16_MAX : size);
+
+		tcp_recved(pcb, part);
+		size -= part;
+	}
+	if (pcb->rcv_wnd > most)
+		pcb->rcv_wnd = most;
+	pcb->mss = flow->segment;
+}
+
+void netstack_consume(struct netstack_flow *flow, size_t size)
+{
+	size_t left = size < flow->queued ? size : flow->queued;
+
+	size = left;
+	while (left) {
+		struct packet *packet = flow->first;
+		struct pbuf *p = &packet->custom.pbuf;
+		u16_t part = (u16_t)(left < p->len ? left : p->len);
+
+		left -= part;
+		flow->queued -= part;
+		pbuf_remove_header(p, part);
+		if (p->len)
+			break;
+		flow->first = packet->next;
+		if (!flow->first)
+			flow->last = NULL;
+		packet_free(packet);
+	}
+	if (flow->pcb)
+		open_window(flow, size);
+	flow_touch(flow);
+}
+
+bool netstack_at_end(const struct netstack_flow *flow)
+{
+	return flow->got_fin && !flow->first;
+}
+
+int netstack_reserve(struct netstack_flow *flow, struct iovec iov[2], size_t *size)
+{
+	*size = 0;
+	if (flow->state != FLOW_LIVE || flow->finish)
+		return 0;
+	return ring_reserve(&flow->ring, flow->stack->window, iov, size);
+}
+
+int netstack_commit(struct netstack_flow *flow, size_t size)
+{
+	if (flow->state != FLOW_LIVE || flow->finish)
+		return -EPIPE;
+	if (!ring_commit(&flow->ring, size))
+		return -EINVAL;
+	flow_touch(flow);
+	flow_arm(flow);
+	return 0;
+}
+
+size_t netstack_unacked(const struct netstack_flow *flow)
+{
+	size_t flying = flow->ring.written;
+
+	if (flow->pcb && flow->pcb->snd_lbb - flow->pcb->lastack < flying)
+		flying = flow->pcb->snd_lbb - flow->pcb->lastack;
+	return flow->ring.used - flow->ring.written + flying;
+}
+
+void netstack_finish(struct netstack_flow *flow)
+{
+	flow->finish = true;
+	flow_touch(flow);
+}
+
+void netstack_abort(struct netstack_flow *flow)
+{
+	if (flow->pcb)
+		abandon(flow, 1);
+	else if (flow->state == FLOW_CALLING)
+		netstack_refuse(flow, NETSTACK_RESET);
+	else
+		flow_release(flow);
+}
+
+void netstack_close(struct netstack_flow *flow)
+{
+	if (!flow->pcb) {
+		netstack_abort(flow);
+		return;
+	}
+	flow->let_go = flow->finish = true;
+	flow->owner = NULL;
+	drop_queue(flow);
+	flow_touch(flow);
+	flow_arm(flow);
+}

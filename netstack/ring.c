@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// ring - bytes to the app, from the owner's write until the acknowledgement.
+//
+// Taken when first needed, doubled while it proves too small, given back when
+// empty: ten thousand idle flows must not hold ten thousand windows. Because
+// lwIP refers to bytes in place, growing means a second, bigger block; writing
+// goes to the newest, acknowledgements free the oldest.
+
+#include <stdlib.h>
+
+#include "netstack/inside.h"
+
+enum { BLOCK_FIRST = 16384 };
+
+static struct block *block_make(size_t capacity)
+{
+	struct block *block = malloc(sizeof(*block) + capacity);
+
+	if (!block)
+		return NULL;
+	*block = (struct block){ .capacity = (uint32_t)capacity };
+	return block;
+}
+
+static size_t block_room(const struct block *block)
+{
+	return block ? block->capacity - block->used : 0;
+}
+
+// A block of twice the size, up to `most`, if that gives more room.
+static void ring_grow(struct ring *ring, size_t most)
+{
+	size_t capacity = ring->newest ? ring->newest->capacity * 2UL : BLOCK_FIRST;
+	struct block *block;
+
+	if (capacity > most)
+		capacity = most;
+	if (ring->newest && ring->newest->capacity >= most && ring->oldest != ring->newest)
+		return;	// the biggest allowed: wait for the app
+	if (ring->newest && ring->newest->capacity >= most && ring->used)
+		return;
+	block = block_make(capacity);
+	if (!block)
+		return;
+	if (ring->newest && !ring->used) {
+		free(ring->newest);
+		ring->oldest = ring->newest = NULL;
+	}
+	if (ring->newest)
+		ring->newest->next = block;
+	else
+		ring->oldest = block;
+	ring->newest = block;
+}
+
+int ring_reserve(struct ring *ring, size_t most, struct iovec iov[2], size_t *size)
+{
+	size_t room = ring->used < most ? most - ring->used : 0, end, first;
+	struct block *block;
+
+	*size = 0;
+	if (!room)
+		return 0;
+	if (!ring->newest || (block_room(ring->newest) == 0 && ring->newest->capacity < most))
+		ring_grow(ring, most);
+	block = ring->newest;
+	if (room > block_room(block))
+		room = block_room(block);
+	if (!room)
+		return 0;
+	end = (block->start + (size_t)block->used) % block->capacity;
+	first = block->capacity - end;
+	if (first > room)
+		first = room;
+	iov[0] = (struct iovec){ block->bytes + end, first };
+	iov[1] = (struct iovec){ block->bytes, room - first };
+	*size = room;
+	return first < room ? 2 : 1;
+}
+
+bool ring_commit(struct ring *ring, size_t size)
+{
+	if (size > block_room(ring->newest))
+		return false;
+	if (!size)
+		return true;
+	ring->newest->used += (uint32_t)size;
+	ring->used += (uint32_t)size;
+	return true;
+}
+
+size_t ring_unwritten(const struct ring *ring, const uint8_t **bytes)
+{
+	size_t skip = ring->written, start, size;
+	const struct block *block = ring->oldest;
+
+	while (block && skip >= block->used && block->next) {
+		skip -= block->used;
+		block = block->next;
+	}
+	if (!block || skip >= block->used)
+		return 0;
+	start = (block->start + skip) % block->capacity;
+	size = block->used - skip;
+	if (size > block->capacity - start)
+		size = block->capacity - start;
+	*bytes = block->bytes + start;
+	return size;
+}
+
+void ring_release(struct ring *ring, size_t size)
+{
+	while (size && ring->oldest) {
+		struct block *block = ring->oldest;
+		uint32_t part = size < block->used ? (uint32_t)size : block->used;
+
+		block->start = (block->start + part) % block->capacity;
+		block->used -= part;
+		ring->used -= part;
+		ring->written -= part;
+		size -= part;
+		if (block->used || !block->next)
+			break;
+		ring->oldest = block->next;
+		free(block);
+	}
+	if (ring->oldest && !ring->used)
+		ring->oldest->start = 0;
+}
+
+void ring_shrink(struct ring *ring)
+{
+	if (!ring->used)
+		ring_free(ring);
+}
+
+void ring_free(struct ring *ring)
+{
+	while (ring->oldest) {
+		struct block *block = ring->oldest;
+
+		ring->oldest = block->next;
+		free(block);
+	}
+	*ring = (struct ring){ 0 };
+}

@@ -1,0 +1,683 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// netstack_kernel_test - the stack with the real kernel's sockets as the app.
+//
+// The test process moves into a network namespace of its own, where the only
+// way out is a TUN device with a thread behind it that runs a netstack. What
+// that thread does with a conversation goes by the port that was dialled (see
+// enum port). Skipped where /dev/net/tun or namespaces cannot be had.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/ipv6.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "netstack/netstack.h"
+
+enum port {
+	PORT_REFUSED = 1, PORT_NET, PORT_HOST, PORT_PROHIBITED,
+	PORT_ECHO = 7,		// gives back what it gets; FIN for FIN
+	PORT_SINK = 9,		// takes all; after FIN says how many bytes were right
+	PORT_SLOW_SINK = 10,	// the same, 16 KB a turn of 1 ms
+	PORT_SOURCE = 19,	// BULK bytes, then FIN
+};
+
+enum { PATTERN = 1048573, TURN_PACKETS = 64 };
+static size_t bulk = 200 * 1000 * 1000;
+
+// Byte i of every stream is pattern[i % PATTERN]; twice, so that any PATTERN
+// bytes lie in one piece.
+static uint8_t pattern[2 * PATTERN];
+
+struct owner {
+	struct owner *next;
+	struct netstack_flow *flow;
+	int port;
+	uint64_t got, right, sent;
+	bool fin, done, pending;
+};
+
+static struct world {
+	struct netstack *stack;
+	int tun;
+	pthread_t thread;
+	atomic_bool stop;
+	struct owner *pending;
+	struct owner *slow;
+	atomic_int flows, resets;
+	uint64_t dropped;
+} world;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+// --- behind the tunnel ------------------------------------------------------
+
+static void output(void *context, const struct netstack_packet *packet)
+{
+	struct virtio_net_hdr header = { 0 };
+	struct iovec iov[40] = { { &header, sizeof(header) } };
+
+	(void)context;
+	memcpy(iov + 1, packet->iov, (size_t)packet->count * sizeof(*iov));
+	if (packet->sum_start) {
+		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		header.csum_start = packet->sum_start;
+		header.csum_offset = packet->sum_offset;
+	}
+	if (packet->segment) {
+		header.gso_type = packet->ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+		header.gso_size = packet->segment;
+		header.hdr_len = packet->header_size;
+	}
+	if (writev(world.tun, iov, packet->count + 1) < 0)
+		world.dropped++;
+}
+
+static void later(struct owner *owner)
+{
+	if (owner->pending)
+		return;
+	owner->pending = true;
+	owner->next = world.pending;
+	world.pending = owner;
+}
+
+static void on_call(void *context, struct netstack_flow *flow, const struct sockaddr *app,
+		    const struct sockaddr *peer)
+{
+	static const enum netstack_refusal refusals[] = {
+		[PORT_REFUSED] = NETSTACK_RESET, [PORT_NET] = NETSTACK_NET_UNREACHABLE,
+		[PORT_HOST] = NETSTACK_HOST_UNREACHABLE, [PORT_PROHIBITED] = NETSTACK_PROHIBITED,
+	};
+	int port = ntohs(((const struct sockaddr_in *)peer)->sin_port);
+	struct owner *owner;
+
+	(void)context;
+	(void)app;
+	if (port <= PORT_PROHIBITED) {
+		netstack_refuse(flow, refusals[port]);
+		return;
+	}
+	owner = calloc(1, sizeof(*owner));
+	owner->flow = flow;
+	owner->port = port;
+	netstack_own(flow, owner);
+	atomic_fetch_add(&world.flows, 1);
+	netstack_answer(flow);
+}
+
+static void on_something(void *owner)
+{
+	later(owner);
+}
+
+static void on_finished(void *context)
+{
+	struct owner *owner = context;
+
+	owner->fin = true;
+	later(owner);
+}
+
+static void on_closed(void *context, int reason)
+{
+	struct owner *owner = context;
+
+	if (reason)
+		atomic_fetch_add(&world.resets, 1);
+	atomic_fetch_sub(&world.flows, 1);
+	owner->flow = NULL;
+	later(owner);	// freed there
+}
+
+static void on_datagram(void *context, const struct netstack_datagram *d)
+{
+	(void)context;
+	netstack_send_datagram(world.stack, &(struct netstack_datagram){
+		.app = d->app, .peer = d->peer, .bytes = d->bytes, .size = d->size });
+}
+
+static void on_echo(void *context, const struct netstack_datagram *d)
+{
+	(void)context;
+	(void)d;
+}
+
+static const struct netstack_news news = {
+	.output = output, .call = on_call, .opened = on_something, .data = on_something,
+	.finished = on_finished, .room = on_something, .closed = on_closed,
+	.datagram = on_datagram, .echo = on_echo,
+};
+
+static void work_echo(struct owner *owner)
+{
+	for (;;) {
+		struct iovec in, out[2];
+		size_t size, room, part;
+
+		if (!netstack_peek(owner->flow, &in, 1, &size))
+			break;
+		if (!netstack_reserve(owner->flow, out, &room))
+			return;
+		part = in.iov_len < out[0].iov_len ? in.iov_len : out[0].iov_len;
+		memcpy(out[0].iov_base, in.iov_base, part);
+		netstack_commit(owner->flow, part);
+		netstack_consume(owner->flow, part);
+	}
+	if (owner->fin && !owner->done) {
+		owner->done = true;
+		netstack_finish(owner->flow);
+	}
+}
+
+static void work_sink(struct owner *owner, size_t most)
+{
+	struct iovec iov[16], out[2];
+	size_t size, taken = 0, room;
+	int count;
+
+	while (taken < most && (count = netstack_peek(owner->flow, iov, 16, &size))) {
+		size_t turn = 0;
+
+		for (int i = 0; i < count && taken < most; i++) {
+			size_t part = iov[i].iov_len < most - taken ? iov[i].iov_len : most - taken;
+
+			if (memcmp(iov[i].iov_base, pattern + owner->got % PATTERN, part) == 0)
+				owner->right += part;
+			owner->got += part;
+			turn += part;
+			taken += part;
+		}
+		netstack_consume(owner->flow, turn);
+	}
+	if (netstack_at_end(owner->flow) && !owner->done && netstack_reserve(owner->flow, out, &room)) {
+		owner->done = true;
+		memcpy(out[0].iov_base, &owner->right, sizeof(owner->right));
+		netstack_commit(owner->flow, sizeof(owner->right));
+		netstack_finish(owner->flow);
+	}
+}
+
+static void work_source(struct owner *owner)
+{
+	while (owner->sent < bulk) {
+		struct iovec iov[2];
+		size_t size, done = 0;
+		int count = netstack_reserve(owner->flow, iov, &size);
+
+		if (!count)
+			return;
+		for (int i = 0; i < count; i++) {
+			size_t part = iov[i].iov_len;
+
+			if (part > bulk - owner->sent)
+				part = bulk - owner->sent;
+			memcpy(iov[i].iov_base, pattern + owner->sent % PATTERN, part);
+			owner->sent += part;
+			done += part;
+		}
+		netstack_commit(owner->flow, done);
+	}
+	if (!owner->done)
+		netstack_finish(owner->flow);
+	owner->done = true;
+}
+
+static void work(struct owner *owner)
+{
+	if (!owner->flow) {
+		free(owner);
+		return;
+	}
+	if (owner->port == PORT_ECHO)
+		work_echo(owner);
+	else if (owner->port == PORT_SINK)
+		work_sink(owner, SIZE_MAX);
+	else if (owner->port == PORT_SOURCE)
+		work_source(owner);
+	else
+		world.slow = owner;
+}
+
+static void work_pending(void)
+{
+	while (world.pending) {
+		struct owner *owner = world.pending;
+
+		world.pending = owner->next;
+		owner->pending = false;
+		if (!owner->flow && world.slow == owner)
+			world.slow = NULL;
+		work(owner);
+	}
+}
+
+static void read_tunnel(void)
+{
+	static uint8_t buffer[sizeof(struct virtio_net_hdr) + 65536];
+
+	for (int i = 0; i < TURN_PACKETS; i++) {
+		ssize_t size = read(world.tun, buffer, sizeof(buffer));
+
+		if (size < (ssize_t)sizeof(struct virtio_net_hdr))
+			return;
+		netstack_input(world.stack, buffer + sizeof(struct virtio_net_hdr),
+			       (size_t)size - sizeof(struct virtio_net_hdr));
+	}
+}
+
+static int wait_ms(void)
+{
+	uint64_t deadline = netstack_deadline(world.stack), now = now_ns();
+
+	if (world.slow)
+		return 1;
+	if (deadline <= now)
+		return 0;
+	deadline = (deadline - now) / 1000000 + 1;
+	return deadline < 50 ? (int)deadline : 50;
+}
+
+static void *run(void *unused)
+{
+	struct pollfd tun = { .fd = world.tun, .events = POLLIN };
+
+	while (!atomic_load(&world.stop)) {
+		poll(&tun, 1, wait_ms());
+		read_tunnel();
+		work_pending();
+		if (world.slow)
+			work_sink(world.slow, 16384);
+		if (netstack_deadline(world.stack) <= now_ns())
+			netstack_tick(world.stack, now_ns());
+		netstack_flush(world.stack);
+	}
+	return unused;
+}
+
+// --- the namespace ----------------------------------------------------------
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static bool enter_namespace(void)
+{
+	char map[64];
+	uid_t uid = getuid();
+
+	if (unshare(CLONE_NEWNET) == 0)
+		return true;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return false;
+	snprintf(map, sizeof(map), "0 %u 1", (unsigned)uid);
+	return write_file("/proc/self/uid_map", map);
+}
+
+static bool set_up_v4(int fd, struct ifreq *request)
+{
+	struct sockaddr_in *address = (struct sockaddr_in *)&request->ifr_addr;
+	struct rtentry route = { .rt_flags = RTF_UP, .rt_dev = request->ifr_name };
+
+	address->sin_family = AF_INET;
+	inet_pton(AF_INET, "10.77.0.1", &address->sin_addr);
+	if (ioctl(fd, SIOCSIFADDR, request))
+		return false;
+	inet_pton(AF_INET, "255.255.255.0", &address->sin_addr);
+	if (ioctl(fd, SIOCSIFNETMASK, request))
+		return false;
+	request->ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, request))
+		return false;
+	((struct sockaddr_in *)&route.rt_dst)->sin_family = AF_INET;
+	((struct sockaddr_in *)&route.rt_genmask)->sin_family = AF_INET;
+	return ioctl(fd, SIOCADDRT, &route) == 0;
+}
+
+static bool set_up_v6(const struct ifreq *request)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0), index = (int)if_nametoindex(request->ifr_name);
+	struct in6_ifreq address = { .ifr6_prefixlen = 64, .ifr6_ifindex = index };
+	struct in6_rtmsg route = { .rtmsg_flags = RTF_UP, .rtmsg_metric = 1, .rtmsg_ifindex = index };
+	bool good;
+
+	inet_pton(AF_INET6, "fd77::1", &address.ifr6_addr);
+	good = fd >= 0 && ioctl(fd, SIOCSIFADDR, &address) == 0 && ioctl(fd, SIOCADDRT, &route) == 0;
+	close(fd);
+	return good;
+}
+
+static bool make_tunnel(void)
+{
+	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	bool good;
+
+	world.tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+	if (world.tun < 0 || fd < 0)
+		return false;
+	good = ioctl(world.tun, TUNSETIFF, &request) == 0 &&
+	       ioctl(world.tun, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) == 0 &&
+	       set_up_v4(fd, &request) && set_up_v6(&request);
+	close(fd);
+	write_file("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
+	return good;
+}
+
+static bool usable;
+
+static int set_up(void **state)
+{
+	struct netstack_options options = {
+		.news = &news, .mtu = 1500, .offload = true, .now = now_ns(),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PATTERN; i++)
+		pattern[i] = pattern[i + PATTERN] = (uint8_t)((i * 2654435761U) >> 13);
+	if (getenv("NETSTACK_BULK"))
+		bulk = strtoull(getenv("NETSTACK_BULK"), NULL, 10);
+	if (getenv("NETSTACK_WINDOW"))
+		options.window = strtoull(getenv("NETSTACK_WINDOW"), NULL, 10);
+	usable = enter_namespace() && make_tunnel();
+	if (!usable)
+		return 0;
+	if (netstack_open(&world.stack, &options))
+		return -1;
+	return pthread_create(&world.thread, NULL, run, NULL);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	if (!usable)
+		return 0;
+	atomic_store(&world.stop, true);
+	pthread_join(world.thread, NULL);
+	netstack_close_all(world.stack);
+	netstack_free(world.stack);
+	close(world.tun);
+	return world.dropped ? -1 : 0;
+}
+
+// --- the app ----------------------------------------------------------------
+
+#define NEEDS_TUNNEL() do { if (!usable) skip(); } while (0)
+
+static int dial_type(int family, int type, int port, int *error)
+{
+	struct sockaddr_storage to = { .ss_family = (sa_family_t)family };
+	int fd = socket(family, type, 0);
+
+	assert_true(fd >= 0);
+	if (family == AF_INET) {
+		((struct sockaddr_in *)&to)->sin_port = htons((uint16_t)port);
+		inet_pton(AF_INET, "203.0.113.5", &((struct sockaddr_in *)&to)->sin_addr);
+	} else {
+		((struct sockaddr_in6 *)&to)->sin6_port = htons((uint16_t)port);
+		inet_pton(AF_INET6, "2001:db8::5", &((struct sockaddr_in6 *)&to)->sin6_addr);
+	}
+	*error = connect(fd, (struct sockaddr *)&to, sizeof(to)) ? errno : 0;
+	return fd;
+}
+
+static int dial(int family, int port)
+{
+	struct timeval patience = { .tv_sec = 20 };
+	int error, fd = dial_type(family, SOCK_STREAM, port, &error);
+
+	assert_int_equal(error, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return fd;
+}
+
+static void report(const char *what, int family, uint64_t began, size_t size)
+{
+	double seconds = (double)(now_ns() - began) / 1e9;
+
+	print_message("%s v%d: %.2f Gbit/s\n", what, family == AF_INET ? 4 : 6,
+		      (double)size * 8e-9 / seconds);
+}
+
+static uint64_t send_all(int fd, size_t size, size_t step)
+{
+	for (size_t sent = 0; sent < size;) {
+		size_t part = size - sent < step ? size - sent : step;
+		ssize_t n = write(fd, pattern + sent % PATTERN, part);
+
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	return size;
+}
+
+static void send_and_ask(int family, int port, size_t size)
+{
+	int fd = dial(family, port);
+	uint64_t right = 0, began = now_ns();
+
+	send_all(fd, size, 262144);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(recv(fd, &right, sizeof(right), MSG_WAITALL), sizeof(right));
+	assert_int_equal(right, size);
+	report("up", family, began, size);
+	assert_int_equal(read(fd, &right, 1), 0);
+	close(fd);
+}
+
+static void receive_bulk(int family, size_t step, int buffer)
+{
+	static uint8_t bytes[262144];
+	int error, fd = buffer ? socket(family, SOCK_STREAM, 0) : dial(family, PORT_SOURCE);
+	struct timespec pause = { .tv_nsec = 1000000 };
+	uint64_t began = now_ns();
+	size_t got = 0;
+	ssize_t n;
+
+	if (buffer) {
+		close(fd);
+		fd = dial_type(family, SOCK_STREAM, PORT_SOURCE, &error);
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	}
+	while ((n = read(fd, bytes, step)) > 0) {
+		assert_memory_equal(bytes, pattern + got % PATTERN, (size_t)n);
+		got += (size_t)n;
+		if (buffer)
+			nanosleep(&pause, NULL);
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(got, bulk);
+	report(buffer ? "down, slow" : "down", family, began, got);
+	close(fd);
+}
+
+static void bulk_up(void **state)
+{
+	(void)state;
+	NEEDS_TUNNEL();
+	send_and_ask(AF_INET, PORT_SINK, bulk);
+	send_and_ask(AF_INET6, PORT_SINK, bulk);
+}
+
+static void bulk_down(void **state)
+{
+	(void)state;
+	NEEDS_TUNNEL();
+	receive_bulk(AF_INET, 262144, 0);
+	receive_bulk(AF_INET6, 262144, 0);
+}
+
+static void slow_readers(void **state)
+{
+	size_t whole = bulk;
+
+	(void)state;
+	NEEDS_TUNNEL();
+	send_and_ask(AF_INET, PORT_SLOW_SINK, 3000000);
+	bulk = 5000000;
+	receive_bulk(AF_INET, 16384, 16384);
+	receive_bulk(AF_INET6, 65536, 100000);
+	bulk = whole;
+}
+
+static void refusals(void **state)
+{
+	static const struct { int port, v4, v6; } expected[] = {
+		{ PORT_REFUSED, ECONNREFUSED, ECONNREFUSED },
+		{ PORT_NET, ENETUNREACH, ENETUNREACH },
+		{ PORT_HOST, EHOSTUNREACH, EHOSTUNREACH },
+		{ PORT_PROHIBITED, EHOSTUNREACH, EACCES },
+	};
+
+	(void)state;
+	NEEDS_TUNNEL();
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		int error;
+
+		close(dial_type(AF_INET, SOCK_STREAM, expected[i].port, &error));
+		assert_int_equal(error, expected[i].v4);
+		close(dial_type(AF_INET6, SOCK_STREAM, expected[i].port, &error));
+		assert_int_equal(error, expected[i].v6);
+	}
+}
+
+static void half_close(void **state)
+{
+	char answer[6] = { 0 };
+
+	(void)state;
+	NEEDS_TUNNEL();
+	for (int i = 0; i < 2; i++) {
+		int fd = dial(i ? AF_INET6 : AF_INET, PORT_ECHO);
+
+		assert_int_equal(write(fd, "hello", 5), 5);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		assert_int_equal(recv(fd, answer, 5, MSG_WAITALL), 5);
+		assert_string_equal(answer, "hello");
+		assert_int_equal(read(fd, answer, 1), 0);
+		close(fd);
+	}
+}
+
+static void udp_sizes(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 1452, 1453, 1472, 1473, 9000, 65507 };
+	static uint8_t bytes[65536];
+	struct timeval patience = { .tv_sec = 5 };
+
+	(void)state;
+	NEEDS_TUNNEL();
+	for (int i = 0; i < 2; i++) {
+		int buffer = 1 << 20, error;
+		int fd = dial_type(i ? AF_INET6 : AF_INET, SOCK_DGRAM, 53, &error);
+
+		assert_int_equal(error, 0);
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+		for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+			assert_int_equal(send(fd, pattern + k, sizes[k], 0), sizes[k]);
+			assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), sizes[k]);
+			assert_memory_equal(bytes, pattern + k, sizes[k]);
+		}
+		close(fd);
+	}
+}
+
+enum { MANY = 2000 };
+
+static void many_at_once(void **state)
+{
+	static int fds[MANY];
+	struct rlimit limit;
+	char answer[8];
+
+	(void)state;
+	NEEDS_TUNNEL();
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < MANY + 64)
+		skip();
+	for (int i = 0; i < MANY; i++)
+		fds[i] = dial(i % 2 ? AF_INET6 : AF_INET, PORT_ECHO);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < MANY; i++)
+			assert_int_equal(write(fds[i], "ping123", 8), 8);
+		for (int i = 0; i < MANY; i++) {
+			assert_int_equal(recv(fds[i], answer, 8, MSG_WAITALL), 8);
+			assert_string_equal(answer, "ping123");
+		}
+	}
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+}
+
+static void connections_in_turn(void **state)
+{
+	uint64_t began;
+	char answer[4];
+	enum { TURNS = 3000 };
+
+	(void)state;
+	NEEDS_TUNNEL();
+	began = now_ns();
+	for (int i = 0; i < TURNS; i++) {
+		int fd = dial(AF_INET, PORT_ECHO);
+
+		assert_int_equal(write(fd, "abc", 3), 3);
+		assert_int_equal(recv(fd, answer, 3, MSG_WAITALL), 3);
+		close(fd);
+	}
+	print_message("%.0f connections/s\n", TURNS * 1e9 / (double)(now_ns() - began));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(half_close),
+		cmocka_unit_test(udp_sizes),
+		cmocka_unit_test(bulk_up),
+		cmocka_unit_test(bulk_down),
+		cmocka_unit_test(slow_readers),
+		cmocka_unit_test(many_at_once),
+		cmocka_unit_test(connections_in_turn),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// pcapng_fuzz - any sequence of calls makes a file that two readers accept.
+//
+// The input is a program: a byte says which call, the next ones what with. The
+// file goes to memory; an independent walker and libpcap then read it, and
+// both must find as many packets as the capture says it took.
+
+#include <netinet/in.h>
+#include <pcap/pcap.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pcap/capture.h"
+#include "tests/unit/pcapng_walk.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static uint32_t take(struct input *input, size_t bytes)
+{
+	uint32_t value = 0;
+
+	for (; bytes && input->left; bytes--, input->left--)
+		value = value << 8 | *input->at++;
+	return value;
+}
+
+// Up to `most` of the next bytes as text, which ends at a zero.
+static const char *take_text(struct input *input, char *text, size_t most)
+{
+	size_t size = take(input, 1) % most;
+
+	if (size > input->left)
+		size = input->left;
+	memcpy(text, input->at, size);
+	text[size] = 0;
+	input->at += size;
+	input->left -= size;
+	return text;
+}
+
+static void call_packet(struct capture *capture, struct input *input)
+{
+	static uint8_t bytes[400000];
+	char comment[64];
+	uint32_t how = take(input, 1);
+	size_t size = how & 1 ? take(input, 1) : take(input, 3) % sizeof(bytes);
+	size_t first = size ? take(input, 1) % (size + 1) : 0;
+	struct iovec iov[2] = { { bytes, first }, { bytes + first, size - first } };
+	struct capture_packet packet = {
+		.time = (uint64_t)take(input, 4) << 30 | take(input, 4),
+		.process = take(input, 1) % 8,
+		.flow = take(input, 1) % 8,
+		.outgoing = how & 2,
+		.iov = iov,
+		.count = 2,
+		.size = how & 4 ? size : size / 2,
+		.sum_start = how & 8 ? take(input, 2) : 0,
+		.sum_offset = how & 8 ? take(input, 2) : 0,
+		.comment = how & 16 ? take_text(input, comment, sizeof(comment)) : NULL,
+	};
+
+	bytes[0] = take(input, 1);
+	capture_packet(capture, &packet);
+}
+
+static void call_process(struct capture *capture, struct input *input)
+{
+	char name[64], path[64], arguments[256], user[64];
+	struct capture_process process = {
+		.pid = take(input, 4), .uid = take(input, 4),
+		.start = (uint64_t)take(input, 4) << 32 | take(input, 4),
+		.name = take(input, 1) & 1 ? take_text(input, name, sizeof(name)) : NULL,
+		.path = take(input, 1) & 1 ? take_text(input, path, sizeof(path)) : NULL,
+		.arguments = take(input, 1) & 1 ? take_text(input, arguments, sizeof(arguments)) : NULL,
+		.user = take(input, 1) & 1 ? take_text(input, user, sizeof(user)) : NULL,
+	};
+
+	capture_process(capture, &process);
+}
+
+static void call_name(struct capture *capture, struct input *input)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	char name[256];
+
+	v4.sin_addr.s_addr = take(input, 1);
+	v6.sin6_addr.s6_addr[15] = take(input, 1);
+	capture_name(capture, take(input, 1) & 1 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
+		     take_text(input, name, sizeof(name)));
+}
+
+static void call(struct capture *capture, struct input *input)
+{
+	char line[256];
+	uint32_t flow;
+
+	switch (take(input, 1) % 8) {
+	case 0:
+		call_process(capture, input);
+		break;
+	case 1:
+		call_name(capture, input);
+		break;
+	case 2:
+		capture_hold(capture, take(input, 1) % 8);
+		break;
+	case 3:
+		flow = take(input, 1) % 8;
+		capture_secret(capture, flow, take_text(input, line, sizeof(line)));
+		break;
+	case 4:
+		capture_release(capture, take(input, 1) % 8);
+		break;
+	case 5:
+		capture_tick(capture, take(input, 1) & 1 ? capture_deadline(capture) : 0);
+		break;
+	default:
+		call_packet(capture, input);
+	}
+}
+
+static void require(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+static uint64_t count_by_walker(const uint8_t *bytes, size_t size)
+{
+	struct walk walk = { .bytes = bytes, .size = size };
+	uint64_t packets = 0;
+
+	while (walk_next(&walk))
+		packets += walk.type == WALK_PACKET;
+	require(!walk.bad, walk.bad);
+	return packets;
+}
+
+static uint64_t count_by_libpcap(const uint8_t *bytes, size_t size)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	FILE *file = fmemopen((void *)bytes, size, "rb");
+	pcap_t *pcap = pcap_fopen_offline(file, error);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	uint64_t packets = 0;
+	int result;
+
+	require(pcap, error);
+	while ((result = pcap_next_ex(pcap, &header, &data)) == 1)
+		packets++;
+	require(result == PCAP_ERROR_BREAK, pcap_geterr(pcap));
+	pcap_close(pcap);
+	return packets;
+}
+
+static void check(int memory, bool classic, uint64_t packets)
+{
+	struct stat status;
+	uint8_t *bytes;
+
+	require(!fstat(memory, &status), "fstat");
+	bytes = malloc(status.st_size + 1);
+	require(pread(memory, bytes, status.st_size, 0) == status.st_size, "pread");
+	if (!classic)
+		require(count_by_walker(bytes, status.st_size) == packets, "walker counts otherwise");
+	require(count_by_libpcap(bytes, status.st_size) == packets, "libpcap counts otherwise");
+	free(bytes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	uint32_t how = take(&input, 1);
+	int memory = memfd_create("capture", MFD_CLOEXEC);
+	char comment[128], why[256];
+	struct capture_options options = {
+		.path = "-",
+		.format = how & 1 ? CAPTURE_CLASSIC : CAPTURE_PCAPNG,
+		.comment = take_text(&input, comment, sizeof(comment)),
+		.filter = how & 2 ? "ip6 or udp" : NULL,
+		.snaplen = how & 4 ? take(&input, 2) : 0,
+		.flush_each = how & 8,
+		.queue = how & 16 ? 1 : 0,
+		.hold_bytes = how & 32 ? 1000 : 0,
+		.descriptor = dup(memory),
+	};
+	struct capture *capture;
+	struct capture_counters count;
+
+	require(!capture_open(&capture, &options, why, sizeof(why)), why);
+	for (int i = 0; input.left && i < 200; i++)
+		call(capture, &input);
+	capture_count(capture, &count);
+	require(!capture_close(capture, why, sizeof(why)), why);
+	check(memory, how & 1, count.packets);
+	close(memory);
+	return 0;
+}

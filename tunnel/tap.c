@@ -110,6 +110,7 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	// Inside, the kernel hands such a packet to its own listener once it
 	// comes back from the tunnel; the host's is not asked.
 	f->inside = protocol != IPPROTO_ICMP &&
+		    (address_is_loopback(peer) || address_same_host(app, peer)) &&
 		    process_listens(t->parts.finder, protocol, &app->any, &peer->any);
 	if (f->inside)
 		f->verdict = FLOW_INSIDE;

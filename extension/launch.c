@@ -8,8 +8,11 @@
 
 #include "extension/launch.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/virtio_net.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,10 @@
 #include "extension/keeper.h"
 #include "extension/tree.h"
 
-enum { KILL_ROUNDS = 1000 };
+enum {
+	KILL_ROUNDS = 1000,
+	LOOPBACK_PARTS = 64,
+};
 
 struct launch {
 	int socket, tunnel, diag, loopback6;
@@ -159,6 +165,30 @@ int launch_tunnel(const struct launch *launch)
 int launch_loopback6(const struct launch *launch)
 {
 	return launch->loopback6;
+}
+
+int launch_write_loopback6(const struct launch *launch, const struct iovec *parts, int count)
+{
+	struct virtio_net_hdr offload;
+	struct ethhdr ethernet = {.h_proto = htons(ETH_P_IPV6)};
+	struct iovec out[LOOPBACK_PARTS + 2];
+	size_t header = sizeof offload;
+
+	if (launch->loopback6 < 0)
+		return -EAFNOSUPPORT;
+	if (count < 1 || count > LOOPBACK_PARTS || parts[0].iov_len < header)
+		return -EINVAL;
+	memcpy(&offload, parts[0].iov_base, header);
+	if (offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		offload.csum_start = (uint16_t)(offload.csum_start + sizeof ethernet);
+	if (offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		offload.hdr_len = (uint16_t)(offload.hdr_len + sizeof ethernet);
+	out[0] = (struct iovec){&offload, header};
+	out[1] = (struct iovec){&ethernet, sizeof ethernet};
+	out[2] = (struct iovec){(char *)parts[0].iov_base + header, parts[0].iov_len - header};
+	for (int i = 1; i < count; i++)
+		out[i + 2] = parts[i];
+	return writev(launch->loopback6, out, count + 2) < 0 ? -errno : 0;
 }
 
 int launch_diag(const struct launch *launch)

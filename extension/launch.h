@@ -8,7 +8,10 @@
 // says when the command ends and when the last process is gone, and if apptap
 // dies, however, it kills the tree.
 //
-// Call launch_open() before any thread or event loop is made.
+// Call launch_open() before any thread or event loop is made, and before anything
+// that the command is to find as it was is changed: signal dispositions and mask,
+// limits, umask, working folder. What apptap opens must be O_CLOEXEC. apptap becomes a
+// subreaper.
 
 #ifndef EXTENSION_LAUNCH_H
 #define EXTENSION_LAUNCH_H
@@ -17,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct launch;
 
@@ -46,9 +50,16 @@ int launch_open(struct launch **out, const struct launch_options *options, char 
 // Owned by the launch. The tunnel: IFF_TUN, IFF_NO_PI, IFF_VNET_HDR with a
 // 10-byte virtio_net_hdr, nonblocking.
 int launch_tunnel(const struct launch *launch);
-// For packets to ::1 inside, which the kernel takes only from its own loopback
-// device: a packet socket; -1 where that could not be made.
+// For packets with ::1 as source or destination, which the kernel takes only from
+// its own loopback device: a packet socket; -1 where that could not be made, and
+// then ::1 stays inside and nothing of it is seen on the tunnel. It is for writing
+// only, by launch_write_loopback6().
 int launch_loopback6(const struct launch *launch);
+// Writes one packet there as it would be written to the tunnel: a 10-byte
+// virtio_net_hdr (whole in parts[0]), then the IPv6 packet. The socket itself
+// wants an Ethernet header between the two, and the offsets in virtio_net_hdr
+// to count it. 0 or -errno.
+int launch_write_loopback6(const struct launch *launch, const struct iovec *parts, int count);
 // A NETLINK_SOCK_DIAG socket of the namespace, for process_open().
 int launch_diag(const struct launch *launch);
 // The keeper's pid: every process inside descends from it.
@@ -70,7 +81,8 @@ struct launch_news {
 	int left;		// LAUNCH_ENDED: processes that still run
 	char left_name[32];	// one of them
 };
-// Readable when launch_read() has news.
+// Readable when launch_read() has news. After LAUNCH_LOST it stays readable with
+// no more news: stop watching it.
 int launch_fd(const struct launch *launch);
 int launch_read(struct launch *launch, struct launch_news *news);
 

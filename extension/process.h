@@ -3,7 +3,12 @@
 //
 // sock_diag(7) in the namespace finds the socket's inode and uid, /proc the
 // process that holds it and what it is. Found processes are kept by pid and
-// start time, so a pid that was used again is another process.
+// start time, so a pid that was used again is another process, as is one that
+// went on to another program by exec.
+//
+// It reads /proc/PID/fd and /proc/PID/exe of the command's tree. The kernel forbids
+// that to a process in a Landlock domain that the tree is not in, and to one that
+// gave up CAP_SYS_PTRACE for processes of other users.
 
 #ifndef EXTENSION_PROCESS_H
 #define EXTENSION_PROCESS_H
@@ -30,6 +35,9 @@ struct process_finder;
 int process_open(struct process_finder **out, int diag, pid_t keeper);
 void process_close(struct process_finder *finder);
 
+// For IPPROTO_ICMP and IPPROTO_ICMPV6 the port of `local` is the echo identifier.
+// A raw socket of ping's has none and answers to any.
+//
 // The process that holds the socket of `protocol` (IPPROTO_TCP, IPPROTO_UDP,
 // IPPROTO_ICMP) at `local`, speaking to `remote`. NULL when it cannot be had.
 // Owned by the finder and valid until process_close().

@@ -53,7 +53,7 @@ struct capture {
 	struct classic *classic;	// NULL: pcapng
 	struct capture_filter *filter;
 	struct hold *hold;
-	struct names names;
+	struct capture_names names;
 	struct interface *interfaces;
 	uint32_t interface_count, interface_room;
 	uint32_t kept_most;		// IP bytes
@@ -127,7 +127,7 @@ static void let_go_early(struct capture *capture, struct held *held)
 	let_go(capture, held);
 }
 
-static uint64_t now(void)
+static uint64_t clock_now(void)
 {
 	struct timespec time;
 
@@ -143,7 +143,7 @@ void capture_hold(struct capture *capture, uint64_t flow)
 	if (hold_count(capture->hold) >= HELD_MOST && !hold_find(capture->hold, flow))
 		let_go_early(capture, hold_oldest(capture->hold));
 	// Without memory the flow is not held, which loses its decryption only.
-	hold_add(capture->hold, flow, now() + capture->hold_time);
+	hold_add(capture->hold, flow, clock_now() + capture->hold_time);
 }
 
 void capture_secret(struct capture *capture, uint64_t flow, const char *line)
@@ -180,11 +180,11 @@ uint64_t capture_deadline(const struct capture *capture)
 	return held ? held->deadline : UINT64_MAX;
 }
 
-void capture_tick(struct capture *capture, uint64_t time)
+void capture_tick(struct capture *capture, uint64_t now)
 {
 	struct held *held;
 
-	while ((held = hold_oldest(capture->hold)) && held->deadline <= time)
+	while ((held = hold_oldest(capture->hold)) && held->deadline <= now)
 		let_go_early(capture, held);
 }
 
@@ -305,7 +305,7 @@ void capture_name(struct capture *capture, const struct sockaddr *address, const
 	} else {
 		return;
 	}
-	if (!name || !*name || capture->classic || !names_add(&capture->names, bytes, size, name))
+	if (!name || !*name || capture->classic || !capture_names_add(&capture->names, bytes, size, name))
 		return;
 	to = writer_begin(capture->writer);
 	if (to)

@@ -10,6 +10,10 @@
 //
 // pcapng as draft-ietf-opsawg-pcapng; classic through libpcap. Packets are IP;
 // they leave as LINKTYPE_LINUX_SLL2 (276), which carries a direction.
+//
+// An open capture has a thread. Every signal is blocked in it (a closed pipe
+// does no harm, whatever SIGPIPE does elsewhere), and a process that has it
+// can no longer unshare() a user namespace.
 
 #ifndef PCAP_CAPTURE_H
 #define PCAP_CAPTURE_H
@@ -32,19 +36,22 @@ struct capture_options {
 	const char *filter;		// libpcap expression over the IP packet, or NULL
 	uint32_t snaplen;		// bytes of IP packet kept; 0: all
 	bool flush_each;		// -U: a packet is written as soon as it is there
-	size_t queue;			// bytes; 0: 32 MiB
+	size_t queue;			// bytes, and as much again for held packets; 0: 32 MiB
 	uint64_t hold_time;		// ns a held packet waits at most; 0: 10 s
 	size_t hold_bytes;		// a flow's held bytes at most; 0: 256 KiB
-	int descriptor;			// what "-" writes to; taken over
+	int descriptor;			// what "-" writes to; taken over by an open that succeeds
 };
 
 // 0, or -errno with a sentence in `why` that names the file and what to do.
-// A file is made 0600, or truncated as it is.
+// A file is made 0600, or truncated as it is; a fifo waits for its reader. What
+// can be refused without touching the file (a wrong filter) is.
 int capture_open(struct capture **out, const struct capture_options *options, char *why, size_t why_size);
 
 // A process, named once; the answer is its number for capture_packet (> 0). In
 // pcapng: an interface of its own (the name "curl[4123]", description: path and
-// arguments), and a Darwin process block (0x80000001). Strings are copied.
+// arguments), and a Darwin process block (0x80000001). Strings are copied; any
+// may be NULL. The answer is 0 ("nobody's") once 65,536 have been named, and on
+// a dead capture.
 struct capture_process {
 	int32_t pid, parent;
 	uint32_t uid;
@@ -71,6 +78,9 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 // From here the flow's packets wait, in order with each other, until released;
 // at the latest until hold_time or hold_bytes is over. Other flows' packets do
 // not wait for them (each interface's file order is by time within that bound).
+// The time begins now. A flow held already stays as it is. When all held
+// packets together outgrow the queue's size, the flow held longest is let go.
+// In the classic format, which has no secrets, nothing is held.
 void capture_hold(struct capture *capture, uint64_t flow);
 // Lines of NSS key log that decrypt the flow: a decryption secrets block (type
 // "TLSK") before whatever of the flow is written after it. May be called
@@ -91,11 +101,14 @@ void capture_tick(struct capture *capture, uint64_t now);
 // NULL while all is well, else the sentence: what happened, to which file.
 const char *capture_error(const struct capture *capture);
 
+// Packets that the filter took, and their IP bytes before any cut. Of a dead
+// capture, `packets` are those that the file has.
 struct capture_counters { uint64_t packets, bytes, filtered, held_too_long; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
 
-// Writes what is held and queued, ends the file, frees. 0, or the -errno that
-// made the file incomplete, with the sentence in `why`.
+// Writes what is held and queued, ends the file, frees; waits for a pipe's
+// reader. 0, or the -errno that made the file incomplete, with the sentence in
+// `why`.
 int capture_close(struct capture *capture, char *why, size_t why_size);
 
 #endif

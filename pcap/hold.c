@@ -27,12 +27,22 @@ struct hold *hold_open(void)
 	return calloc(1, sizeof(struct hold));
 }
 
+static void held_free(struct held *held)
+{
+	blocks_free(&held->blocks);
+	free(held->secrets);
+	free(held);
+}
+
 void hold_close(struct hold *hold)
 {
-	if (!hold)
-		return;
-	while (hold->oldest)
-		hold_remove(hold, hold->oldest);
+	struct held *held = hold ? hold->oldest : NULL;
+
+	while (held) {
+		struct held *newer = held->newer;
+		held_free(held);
+		held = newer;
+	}
 	free(hold);
 }
 
@@ -93,9 +103,7 @@ void hold_remove(struct hold *hold, struct held *held)
 	unlink_held(hold, held);
 	hold->count--;
 	hold->bytes -= held->blocks.size;
-	blocks_free(&held->blocks);
-	free(held->secrets);
-	free(held);
+	held_free(held);
 }
 
 int hold_secret(struct held *held, const char *line, size_t length)

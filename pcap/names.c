@@ -21,7 +21,7 @@ static uint64_t hash(uint64_t state, const void *bytes, size_t size)
 	return state;
 }
 
-static uint64_t *slot(struct names *names, uint64_t key)
+static uint64_t *slot(struct capture_names *names, uint64_t key)
 {
 	size_t i = key % SLOTS;
 
@@ -30,7 +30,7 @@ static uint64_t *slot(struct names *names, uint64_t key)
 	return &names->seen[i];
 }
 
-bool names_add(struct names *names, const uint8_t *address, size_t size, const char *name)
+bool capture_names_add(struct capture_names *names, const uint8_t *address, size_t size, const char *name)
 {
 	uint64_t key = hash(hash(0xcbf29ce484222325u, address, size), name, strlen(name));
 

@@ -11,12 +11,12 @@
 enum { NAMES_MOST = 4096 };
 
 // All zero is an empty one.
-struct names {
+struct capture_names {
 	uint64_t seen[2 * NAMES_MOST];
 	unsigned count;
 };
 
 // True if the pair is new; it is remembered.
-bool names_add(struct names *names, const uint8_t *address, size_t size, const char *name);
+bool capture_names_add(struct capture_names *names, const uint8_t *address, size_t size, const char *name);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "pcap/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,6 +37,11 @@ size_t text_cut(const char *text, size_t most)
 	return size;
 }
 
+static bool printable(uint8_t byte)
+{
+	return byte == '\n' || byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+}
+
 void text_clean(char *to, const char *text, size_t size)
 {
 	const uint8_t *from = (const uint8_t *)text;
@@ -48,7 +54,7 @@ void text_clean(char *to, const char *text, size_t size)
 			i += n;
 			continue;
 		}
-		to[i] = n && (from[i] >= 0x20 || from[i] == '\n') && from[i] != 0x7f ? (char)from[i] : '?';
+		to[i] = n && printable(from[i]) ? text[i] : '?';
 		i++;
 	}
 }

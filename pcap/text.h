@@ -2,8 +2,8 @@
 // text - strings of other programs' making, as the UTF-8 that pcapng wants.
 //
 // A process's arguments and a looked-up name may hold any bytes. What is not
-// well-formed UTF-8 becomes '?', as do control characters (newlines aside): a
-// capture is read on terminals too. Length never changes.
+// well-formed UTF-8 becomes '?', as do control characters (newlines and tabs
+// aside): a capture is read on terminals too. Length never changes.
 
 #ifndef PCAP_TEXT_H
 #define PCAP_TEXT_H

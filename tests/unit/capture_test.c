@@ -247,6 +247,7 @@ static void write_sample(const char *name)
 {
 	struct capture *capture = open_capture((struct capture_options){
 		.path = name, .application = "apptap test", .comment = "curl -s http://example.test/",
+		.filter = "ip",
 	});
 	uint32_t curl = add_curl(capture);
 	static struct udp udp;
@@ -418,6 +419,33 @@ static void a_file_is_private(void **state)
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0644);
 	expect_blocks("S I");
+}
+
+// A symbolic link is followed; a fifo has its reader.
+static void other_kinds_of_file(void **state)
+{
+	static uint8_t bytes[4096];
+	struct stat status;
+	char name[80];
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s/other.pcap", folder);
+	assert_int_equal(symlink(path, name), 0);
+	close_capture(open_capture((struct capture_options){ .path = name,
+							     .format = CAPTURE_PCAPNG }));
+	assert_int_equal(lstat(path, &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+	expect_blocks("S I");
+	unlink(name);
+
+	assert_int_equal(mkfifo(name, 0600), 0);
+	int fd = open(name, O_RDONLY | O_NONBLOCK);
+	struct capture *capture = open_capture((struct capture_options){ .path = name });
+	send_mark(capture, 0, 1);
+	close_capture(capture);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), 24 + 16 + 20 + HEADERS + 10);
+	close(fd);
+	unlink(name);
 }
 
 static void expect_refusal(struct capture_options options, int error, const char *words)
@@ -1053,6 +1081,7 @@ int main(void)
 		cmocka_unit_test_teardown(tshark_reads_both_formats, remove_files),
 		cmocka_unit_test_teardown(other_tools_read_both_formats, remove_files),
 		cmocka_unit_test_teardown(a_file_is_private, remove_files),
+		cmocka_unit_test_teardown(other_kinds_of_file, remove_files),
 		cmocka_unit_test_teardown(bad_opens_are_told, remove_files),
 		cmocka_unit_test_teardown(a_filter_chooses, remove_files),
 		cmocka_unit_test_teardown(a_snapshot_length_cuts, remove_files),

@@ -215,7 +215,7 @@ static void long_text_is_cut(void **state)
 	char *comment = malloc(200001);
 	struct pcapng_section section = { .comment = comment };
 	struct blocks blocks = { 0 };
-	size_t size;
+	size_t size = 0;
 
 	(void)state;
 	memset(comment, 'x', 200000);
@@ -434,20 +434,20 @@ static void held_flows_keep_their_order(void **state)
 
 static void names_once(void **state)
 {
-	static struct names names;
+	static struct capture_names names;
 	uint8_t address[4] = { 10, 0, 0, 1 };
 
 	(void)state;
-	assert_true(names_add(&names, address, 4, "a.example"));
-	assert_false(names_add(&names, address, 4, "a.example"));
-	assert_true(names_add(&names, address, 4, "b.example"));
+	assert_true(capture_names_add(&names, address, 4, "a.example"));
+	assert_false(capture_names_add(&names, address, 4, "a.example"));
+	assert_true(capture_names_add(&names, address, 4, "b.example"));
 	address[3] = 2;
-	assert_true(names_add(&names, address, 4, "a.example"));
+	assert_true(capture_names_add(&names, address, 4, "a.example"));
 	for (int i = 0; i < 3 * NAMES_MOST; i++) {
 		address[1] = i >> 8;
 		address[2] = i;
-		names_add(&names, address, 4, "c.example");
-		assert_false(names_add(&names, address, 4, "c.example"));
+		capture_names_add(&names, address, 4, "c.example");
+		assert_false(capture_names_add(&names, address, 4, "c.example"));
 	}
 	assert_true(names.count <= NAMES_MOST);
 }

@@ -98,7 +98,7 @@ int netstack_answer(struct netstack_flow *flow)
 
 	if (flow->state != FLOW_CALLING)
 		return -EINVAL;
-	packet = packet_make(flow->syn, flow->syn_size);
+	packet = packet_make(&stack->lent, flow->syn, flow->syn_size);
 	if (!packet)
 		return -ENOMEM;
 	stack->listener->local_port = flow->tuple.peer_port;

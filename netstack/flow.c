@@ -278,7 +278,8 @@ void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 	struct tcp_pcb *pcb = flow->pcb;
 	bool syn = in->bytes[13] & TCP_SYN;
 	// A SYN that was sent again brings nothing new but its number.
-	struct packet *packet = packet_make(in->bytes, syn ? TCP_HEADER : in->size);
+	struct packet *packet = packet_make(&flow->stack->lent, in->bytes,
+					    syn ? TCP_HEADER : in->size);
 
 	if (!packet)
 		return;

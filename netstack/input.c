@@ -137,6 +137,11 @@ static void input_v6(struct netstack *stack, const uint8_t *ip, size_t size)
 	stack->counters.malformed++;
 }
 
+void *netstack_lend(struct netstack *stack)
+{
+	return packet_lend(&stack->lent);
+}
+
 void netstack_input(struct netstack *stack, const void *packet, size_t size)
 {
 	const uint8_t *ip = packet;

@@ -73,7 +73,10 @@ struct packet {
 	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
-struct packet *packet_make(const void *bytes, size_t size);
+// Copies, unless the bytes lie in the lent packet and are worth it: then that
+// becomes the packet. packet_lend gives the place for the next one.
+struct packet *packet_make(struct packet **lent, const void *bytes, size_t size);
+uint8_t *packet_lend(struct packet **lent);
 // Adds the payload of `more` to that of `to` if it is small and fits behind.
 bool packet_join(struct packet *to, const struct packet *more);
 void packet_free(struct packet *packet);
@@ -192,6 +195,7 @@ struct netstack {
 	struct flow_list all, timed;
 	struct flow_queue touched;
 	struct pieces *pieces;		// datagrams that are not whole yet
+	struct packet *lent;		// where the hall reads the next packet to
 	uint16_t ip_id;
 	uint8_t *scratch;		// 65,535 + IPV6_HEADER bytes
 

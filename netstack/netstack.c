@@ -138,6 +138,8 @@ void netstack_free(struct netstack *stack)
 	if (netif_default == &stack->netif)
 		netif_remove(&stack->netif);
 	pieces_free(stack);
+	if (stack->lent)
+		packet_free(stack->lent);
 	packet_free_spares();
 	free(stack->buckets);
 	free(stack->scratch);

@@ -107,9 +107,14 @@ void netstack_free(struct netstack *stack);
 
 // One IP packet (RFC 791, RFC 8200) as read from the tunnel, possibly a
 // super-packet of up to 65,535 bytes. Checksums are not looked at: the tunnel
-// vouches for them. The bytes are copied. Malformed packets are dropped and
-// counted.
+// vouches for them. The bytes are copied (but see netstack_lend). Malformed
+// packets are dropped and counted.
 void netstack_input(struct netstack *stack, const void *packet, size_t size);
+
+// Room for one packet, 65,535 bytes, to read from the tunnel into; NULL without
+// memory. Given to netstack_input() from its first byte, a packet is not copied
+// if it is big; it may be changed then. Valid until that call.
+void *netstack_lend(struct netstack *stack);
 
 // Sends what the turn's calls left to send, one pass over the touched flows.
 void netstack_flush(struct netstack *stack);

@@ -13,6 +13,7 @@
 
 enum {
 	PACKET_BIG = 65536,
+	PACKET_KEPT = 16384,	// of a lent packet, what is worth its 64 KB
 	PACKET_SMALL = 2048,	// payloads up to here are copied behind one another
 	PACKET_ROOM = 4096,	// what a small packet gets, so that others fit
 	SPARES_MOST = 64,
@@ -45,19 +46,37 @@ static struct packet *packet_take(size_t size)
 	return packet;
 }
 
-struct packet *packet_make(const void *bytes, size_t size)
+static struct packet *packet_dress(struct packet *packet, uint8_t *bytes, size_t size)
 {
-	struct packet *packet = packet_take(size);
+	packet->next = NULL;
+	packet->custom.custom_free_function = packet_free_pbuf;
+	pbuf_alloced_custom(PBUF_RAW, (u16_t)size, PBUF_REF, &packet->custom, bytes, (u16_t)size);
+	return packet;
+}
 
+uint8_t *packet_lend(struct packet **lent)
+{
+	if (!*lent)
+		*lent = packet_take(PACKET_BIG);
+	return *lent ? (*lent)->bytes : NULL;
+}
+
+struct packet *packet_make(struct packet **lent, const void *bytes, size_t size)
+{
+	const uint8_t *from = bytes;
+	struct packet *packet = *lent;
+
+	if (packet && size >= PACKET_KEPT && from > packet->bytes &&
+	    from < packet->bytes + packet->capacity) {
+		*lent = NULL;
+		return packet_dress(packet, packet->bytes + (from - packet->bytes), size);
+	}
+	packet = packet_take(size);
 	if (!packet)
 		return NULL;
 	memcpy(packet->bytes, bytes, size);
 	memset(packet->bytes + size, 0, SLACK);
-	packet->next = NULL;
-	packet->custom.custom_free_function = packet_free_pbuf;
-	pbuf_alloced_custom(PBUF_RAW, (u16_t)size, PBUF_REF, &packet->custom, packet->bytes,
-			    (u16_t)size);
-	return packet;
+	return packet_dress(packet, packet->bytes, size);
 }
 
 bool packet_join(struct packet *to, const struct packet *more)

@@ -32,6 +32,8 @@ enum {
 	BUCKETS = 1024,
 	ARGUMENTS_MAX = 4096,
 	NEAR = 4,		// descriptors looked at beside the last
+	NONE = -1,
+	HIDDEN = -2,
 };
 
 struct entry {
@@ -257,18 +259,19 @@ static bool is_socket(pid_t pid, int fd, uint32_t inode)
 	return !strcmp(is, want);
 }
 
-// The descriptor, or -1. New ones tend to be high.
+// The descriptor, NONE, or HIDDEN where they cannot be read. New ones tend to be
+// high.
 static int search_process(pid_t pid, uint32_t inode)
 {
 	char path[32];
 	struct dirent *entry;
-	int highest = -1, found = -1;
+	int highest = NONE, found = NONE;
 	DIR *folder;
 
 	snprintf(path, sizeof path, "/proc/%d/fd", pid);
 	folder = opendir(path);
 	if (!folder)
-		return -1;
+		return errno == EACCES || errno == EPERM ? HIDDEN : NONE;
 	while ((entry = readdir(folder)))
 		if (entry->d_name[0] != '.' && atoi(entry->d_name) > highest)
 			highest = atoi(entry->d_name);
@@ -310,25 +313,34 @@ static int by_age(const void *a, const void *b)
 	return other->pid - one->pid;
 }
 
+// A program that gained powers by its exec, as ping does where it is not setuid, hides
+// its descriptors. If it alone does, and nobody else has the socket, it is the one;
+// which only the sure list of processes can say.
 static bool search_tree(struct process_finder *finder, uint32_t inode, bool quick)
 {
 	struct tree_process *all = NULL;
 	int count = (quick ? tree_read_quick : tree_read)(finder->keeper, &all);
-	bool found = false;
+	int fd = NONE, hidden = 0;
+	pid_t hider = 0;
 
 	if (count > 0)
 		qsort(all, (size_t)count, sizeof *all, by_age);
-	for (int i = 0; i < count && !found; i++) {
-		int fd = search_process(all[i].pid, inode);
-
-		if (fd < 0)
+	for (int i = 0; i < count && fd < 0; i++) {
+		fd = search_process(all[i].pid, inode);
+		if (fd >= 0)
+			finder->last = all[i].pid;
+		if (fd != HIDDEN || all[i].state == 'Z')
 			continue;
-		finder->last = all[i].pid;
-		finder->last_fd = fd;
-		found = true;
+		hidden++;
+		hider = all[i].pid;
 	}
 	free(all);
-	return found;
+	if (fd < 0 && (quick || hidden != 1))
+		return false;
+	if (fd < 0)
+		finder->last = hider;
+	finder->last_fd = fd < 0 ? 0 : fd;
+	return true;
 }
 
 static bool search(struct process_finder *finder, uint32_t inode)

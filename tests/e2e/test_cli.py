@@ -91,8 +91,8 @@ def test_standard_streams(t):
 
 def test_flow_line_and_summary(t):
     t.keep(nginx.serve(t))
-    done = t.tap(["curl", "-sS", "https://localhost:8443/hello"]).ok()
     t.only_apptap()
+    done = t.tap(["curl", "-sS", "https://localhost:8443/hello"], options=["-v"]).ok()
     t.has(done.said, "curl", "localhost", "8443", "TLSv1.3", "opened")
     t.equal(done.text, "hello from 8443 over HTTP/1.1\n", "standard output is curl's alone")
 

@@ -67,8 +67,11 @@ def test_answer_from_another_port(t):
 
 ERROR = """
 import errno, socket, sys
-s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+six = ":" in sys.argv[1]
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(2)
+if sys.argv[3] == "asks":    # IPV6_RECVERR, IP_RECVERR
+    s.setsockopt(socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP, 25 if six else 11, 1)
 try:
     s.connect((sys.argv[1], int(sys.argv[2])))
     for n in range(2):
@@ -80,15 +83,31 @@ except OSError as e: print(errno.errorcode[e.errno])
 """
 
 
-def test_errors(t):
-    """A closed port, no route, prohibited, silence: the same errno as without us."""
+def same_error(t, address, wanted, how="takes"):
+    straight, tapped = (t.tap(t.python(ERROR, address, 9, how), straight=s).ok() for s in (True, False))
+    t.equal(straight.text, f"{wanted}\n", f"{address} without apptap")
+    t.equal(tapped.text, straight.text, f"{address}")
+
+
+def test_closed_port(t):
+    for address in "127.0.0.1", world.OUTSIDE4, world.OUTSIDE6:
+        same_error(t, address, "ECONNREFUSED")
+
+
+def test_unreachable(t):
+    """To a socket that asks for errors (RECVERR). To one that does not, Linux tells of some ICMP codes only."""
+    same_error(t, world.UNREACHABLE4, "EHOSTUNREACH", "asks")
+    same_error(t, world.UNREACHABLE6, "EHOSTUNREACH", "asks")
+
+
+def test_unreachable_unasked(t):
+    """As an ordinary v4 socket: Linux passes on the codes it holds for final (net and host prohibited)."""
+    same_error(t, world.UNREACHABLE4, "EHOSTUNREACH")
+
+
+def test_silence(t):
     hole = world.dig_hole()
-    for address, wanted in (("127.0.0.1", "ECONNREFUSED"), (world.OUTSIDE4, "ECONNREFUSED"), (world.OUTSIDE6, "ECONNREFUSED"),
-                            (world.UNREACHABLE4, "EHOSTUNREACH"), (world.UNREACHABLE6, None), (world.HOLE4, "silence")):
-        straight, tapped = t.straight(t.python(ERROR, address, 9)).ok(), t.tap(t.python(ERROR, address, 9)).ok()
-        if wanted:
-            t.equal(straight.text, f"{wanted}\n", f"{address} without apptap")
-        t.equal(tapped.text, straight.text, f"{address}")
+    same_error(t, world.HOLE4, "silence")
     os.close(hole)
 
 

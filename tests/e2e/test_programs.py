@@ -154,7 +154,7 @@ def test_git_clone(t):
     with open(f"{place}/file7") as file:
         t.equal(file.read(), "7\n" * 2000, "a file of the clone")
     t.true(any(p.startswith("/repository.git/info/refs") for p in decrypted_paths(done)), "info/refs is in the capture")
-    t.true(any(f["process"]["name"] == "git-remote-https" for f in done.flows), "the process is git-remote-https")
+    t.true(any(f["process"]["name"].startswith("git-remote-http") for f in done.flows), "the process is git-remote-http")
     wireshark.sound(done.capture)
 
 

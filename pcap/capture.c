@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,9 +26,9 @@
 #include "pcap/filter.h"
 #include "pcap/frame.h"
 #include "pcap/hold.h"
+#include "pcap/identity.h"
 #include "pcap/names.h"
 #include "pcap/pcapng.h"
-#include "pcap/process.h"
 #include "pcap/target.h"
 #include "pcap/writer.h"
 
@@ -60,8 +59,8 @@ struct capture {
 	uint64_t hold_time;
 	size_t hold_bytes, held_most;
 	struct capture_counters counters;
+	struct identity identity;
 	char *expression;
-	char os[160];
 };
 
 // --- interfaces -----------------------------------------------------------------
@@ -81,11 +80,6 @@ static int add_interface(struct capture *capture)
 	return 0;
 }
 
-static uint32_t frame_most(const struct capture *capture)
-{
-	return capture->kept_most + SLL2_SIZE;
-}
-
 uint32_t capture_process(struct capture *capture, const struct capture_process *process)
 {
 	struct blocks *to;
@@ -95,8 +89,7 @@ uint32_t capture_process(struct capture *capture, const struct capture_process *
 		return 0;
 	if (!capture->classic && (to = writer_begin(capture->writer)))
 		writer_end(capture->writer,
-			   capture_process_write(to, process, frame_most(capture),
-						 capture->expression, capture->os));
+			   identity_process(&capture->identity, to, process));
 	return capture->interface_count - 1;
 }
 
@@ -356,31 +349,11 @@ static bool wants_classic(const struct capture_options *options)
 	return suffix && !strcmp(suffix, ".pcap");
 }
 
-static int section(struct capture *capture, struct blocks *to, const struct capture_options *options)
-{
-	struct utsname system;
-
-	if (uname(&system))
-		memset(&system, 0, sizeof(system));
-	snprintf(capture->os, sizeof(capture->os), "%.64s %.64s", system.sysname, system.release);
-
-	struct pcapng_section section = {
-		.hardware = system.machine, .os = capture->os,
-		.application = options->application, .comment = options->comment,
-	};
-	struct pcapng_interface nobody = {
-		.linktype = SLL2_LINKTYPE, .snaplen = frame_most(capture), .name = "apptap",
-		.description = "packets of no known process",
-		.filter = options->filter, .os = capture->os,
-	};
-	int error = pcapng_section(to, &section);
-	return error ? error : pcapng_interface(to, &nobody);
-}
-
 static void set_bounds(struct capture *capture, const struct capture_options *options)
 {
 	capture->kept_most = options->snaplen && options->snaplen < KEPT_MOST ? options->snaplen :
 									       KEPT_MOST;
+	capture->identity.snaplen = capture->kept_most + SLL2_SIZE;
 	capture->held_most = options->queue ? options->queue : QUEUE_DEFAULT;
 	capture->hold_time = options->hold_time ? options->hold_time : HOLD_TIME_DEFAULT;
 	capture->hold_bytes = options->hold_bytes ? options->hold_bytes : HOLD_BYTES_DEFAULT;
@@ -401,11 +374,12 @@ static int prepare(struct capture *capture, struct blocks *header,
 		if (error)
 			return error;
 		capture->expression = strdup(options->filter);
+		capture->identity.filter = capture->expression;
 	}
 	if (!error)
 		error = wants_classic(options) ?
-				classic_open(&capture->classic, header, frame_most(capture)) :
-				section(capture, header, options);
+				classic_open(&capture->classic, header, capture->identity.snaplen) :
+				identity_begin(&capture->identity, header, options);
 	if (error)
 		snprintf(why, why_size, "cannot begin a capture: %s", strerror(-error));
 	return error;

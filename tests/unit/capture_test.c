@@ -862,9 +862,11 @@ static void expect_child_is_well(pid_t child)
 
 static int fill_up(int error)
 {
-	struct capture *capture = open_capture((struct capture_options){ 0 });
+	struct capture *capture = NULL;
 	struct capture_counters count;
 
+	setenv("CMOCKA_TEST_ABORT", "1", 1);	// a child must not go on with other tests
+	capture = open_capture((struct capture_options){ 0 });
 	feed_to_death(capture);
 	capture_count(capture, &count);
 	if (capture_close(capture, why, sizeof(why)) != error)

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// process - how a process is called in a capture.
+// identity - how a capture names its maker, its machine and its processes.
 //
-// Three readers are served: anyone who shows an interface's name
+// A process is told to three kinds of readers: anyone who shows an interface's name
 // (frame.interface_name is "curl[4123]"), anyone who shows its description
 // ("/usr/bin/curl https://example.com/ (user, started 2026-01-02T03:04:05Z)"),
 // and those that know Darwin's process blocks.
 
-#include "pcap/process.h"
+#include "pcap/identity.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "pcap/pcapng.h"
@@ -64,20 +65,44 @@ static char *describe(const struct capture_process *process)
 	return text;
 }
 
-int capture_process_write(struct blocks *to, const struct capture_process *process,
-			  uint32_t snaplen, const char *filter, const char *os)
+static int add_interface(const struct identity *identity, struct blocks *to, const char *name,
+			 const char *description)
+{
+	struct pcapng_interface interface = {
+		.linktype = SLL2_LINKTYPE, .snaplen = identity->snaplen, .name = name,
+		.description = description, .filter = identity->filter, .os = identity->os,
+	};
+
+	return pcapng_interface(to, &interface);
+}
+
+int identity_begin(struct identity *identity, struct blocks *to,
+		   const struct capture_options *options)
+{
+	struct utsname system;
+
+	if (uname(&system))
+		memset(&system, 0, sizeof(system));
+	snprintf(identity->os, sizeof(identity->os), "%.64s %.64s", system.sysname, system.release);
+
+	struct pcapng_section section = {
+		.hardware = system.machine, .os = identity->os,
+		.application = options->application, .comment = options->comment,
+	};
+	int error = pcapng_section(to, &section);
+	return error ? error : add_interface(identity, to, "apptap", "packets of no known process");
+}
+
+int identity_process(const struct identity *identity, struct blocks *to,
+		     const struct capture_process *process)
 {
 	char name[256], *description = describe(process);
 	uint8_t uuid[16];
 	int error = -ENOMEM;
 
 	if (description) {
-		struct pcapng_interface interface = {
-			.linktype = SLL2_LINKTYPE, .snaplen = snaplen, .name = name,
-			.description = description, .filter = filter, .os = os,
-		};
 		snprintf(name, sizeof(name), "%.200s[%d]", name_of(process), process->pid);
-		error = pcapng_interface(to, &interface);
+		error = add_interface(identity, to, name, description);
 	}
 	make_uuid(uuid, process);
 	if (!error)

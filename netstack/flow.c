@@ -22,6 +22,8 @@
 
 enum {
 	WINDOW_WIDE = 0x40000000,	// congestion window: a tunnel has no congestion
+	RTO_TICKS = 2,			// 1 s: the kernel behind the tunnel answers at once,
+					// or delays by 200 ms; lwIP would measure its own doubts
 	ORPHAN_TICKS = 120,		// 60 s in FIN_WAIT_2 after netstack_close()
 };
 
@@ -146,6 +148,8 @@ void flow_leave(struct netstack_flow *flow)
 	} else if (pcb) {
 		pcb->mss = flow->segment;	// a later MSS option changes nothing
 		pcb->snd_wnd_max = WINDOW_WIDE;
+		pcb->sa = 0;			// rto is sa / 8 + sv, doubled at each loss
+		pcb->sv = RTO_TICKS;
 		if (!(pcb->flags & (TF_RTO | TF_INFR)))
 			pcb->cwnd = WINDOW_WIDE;
 		// lwIP leaves the timer running when a probe was the last byte.
@@ -226,6 +230,7 @@ void flow_adopt(struct netstack_flow *flow, struct tcp_pcb *pcb)
 	tcp_sent(pcb, on_sent);
 	tcp_err(pcb, on_error);
 	tcp_nagle_disable(pcb);
+	pcb->rto = RTO_TICKS;
 	if (pcb->flags & TF_WND_SCALE)
 		pcb->rcv_wnd = pcb->rcv_ann_wnd = stack->window;
 	// A SYN-ACK's window is not scaled, so this is what it announced.
@@ -343,14 +348,16 @@ static void write_out(struct netstack_flow *flow)
 }
 
 // Tells the app of its window when that grew by a quarter, or if it must be
-// acknowledged anyway.
+// acknowledged anyway. Before its first byte, what the SYN-ACK said will do.
 static void acknowledge(struct netstack_flow *flow)
 {
 	struct tcp_pcb *pcb = flow->pcb;
 	uint32_t grown = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
 	uint32_t most = pcb->flags & TF_WND_SCALE ? flow->stack->window : UINT16_MAX;
 
-	if (flow->ack_due || (pcb->flags & TF_ACK_DELAY) || ((int32_t)grown > 0 && grown >= most / 4))
+	if (pcb->rcv_nxt == flow->isn + 1 || (int32_t)grown < 0)
+		grown = 0;
+	if (flow->ack_due || (pcb->flags & TF_ACK_DELAY) || grown >= most / 4)
 		tcp_ack_now(pcb);
 }
 

@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// netstack_tcp_test - conversations, packet by packet.
+
+#include "tests/unit/netstack_peer.h"
+
+static void assert_segment(const struct sent *s, int flags, uint32_t seq, uint32_t ack)
+{
+	assert_int_equal(tcp_of(s)[13], flags);
+	assert_int_equal(rd32(tcp_of(s) + 4), seq);
+	assert_int_equal(rd32(tcp_of(s) + 8), ack);
+}
+
+static void call_waits_for_answer(void **state)
+{
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct peer p = peer_call(v6, 40000, 443);
+		const struct sent *s;
+		int before = t.count;
+
+		assert_int_equal(t.calls, 1 + v6);
+		assert_int_equal(t.app.ss_family, v6 ? AF_INET6 : AF_INET);
+		assert_int_equal(ntohs(((struct sockaddr_in *)&t.app)->sin_port), 40000);
+		assert_int_equal(ntohs(((struct sockaddr_in *)&t.peer)->sin_port), 443);
+		p.seq--;
+		peer_send(&p, SYN, NULL, 0);	// again: no second call, no answer
+		netstack_flush(t.stack);
+		assert_int_equal(t.calls, 1 + v6);
+		assert_int_equal(t.count, before);
+		assert_int_equal(netstack_answer(t.called), 0);
+		assert_int_equal(netstack_answer(t.called), -EINVAL);
+		s = last_sent();
+		assert_int_equal(t.count, before + 1);
+		assert_int_equal(tcp_of(s)[13], SYN | ACK);
+		assert_int_equal(rd32(tcp_of(s) + 8), 1001);
+		assert_int_equal(rd16(tcp_of(s) + 14), 65535);
+		assert_int_equal(rd32(tcp_of(s) + 20), 0x02040000 | (v6 ? 1440 : 1460));
+		assert_int_equal(rd32(tcp_of(s) + 24), 0x01030307);
+	}
+}
+
+static void bytes_both_ways(void **state)
+{
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct ear ear;
+		struct peer p = peer_open(v6, 40000, &ear);
+		struct iovec iov[4];
+		size_t size;
+		int before = t.count;
+
+		peer_send(&p, ACK | PSH, "hello ", 6);
+		p.seq += 6;
+		peer_send(&p, ACK | PSH, "world", 5);
+		p.seq += 5;
+		assert_int_equal(t.count, before);	// one acknowledgement a turn
+		assert_int_equal(ear.data, 2);
+		netstack_peek(ear.flow, iov, 4, &size);
+		assert_int_equal(size, 11);
+		assert_memory_equal(iov[0].iov_base, "hello world", 11);
+		netstack_flush(t.stack);
+		assert_int_equal(t.count, before + 1);
+		assert_segment(last_sent(), ACK, p.ack, p.seq);
+		netstack_consume(ear.flow, 6);
+		netstack_peek(ear.flow, iov, 4, &size);
+		assert_int_equal(size, 5);
+		assert_memory_equal(iov[0].iov_base, "world", 5);
+		netstack_consume(ear.flow, 5);
+
+		assert_int_equal(owner_write(ear.flow, 300, 7), 300);
+		assert_int_equal(owner_write(ear.flow, 10, 7), 10);
+		assert_int_equal(netstack_unacked(ear.flow), 310);
+		netstack_flush(t.stack);
+		assert_int_equal(t.count, before + 2);	// and one segment
+		assert_segment(last_sent(), ACK | PSH, p.ack, p.seq);
+		assert_int_equal(payload_of(last_sent()), 310);
+		p.ack += 310;
+		peer_send(&p, ACK, NULL, 0);
+		assert_int_equal(ear.room, 1);
+		assert_int_equal(netstack_unacked(ear.flow), 0);
+		netstack_abort(ear.flow);
+		assert_segment(last_sent(), RST | ACK, p.ack, p.seq);
+	}
+}
+
+static void half_close_by_the_app(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	size_t size;
+
+	(void)state;
+	peer_send(&p, ACK | FIN, "bye", 3);
+	p.seq += 4;
+	assert_int_equal(ear.finished, 1);
+	assert_false(netstack_at_end(ear.flow));
+	netstack_consume(ear.flow, 3);
+	assert_true(netstack_at_end(ear.flow));
+	owner_write(ear.flow, 5, 0);
+	netstack_flush(t.stack);
+	assert_segment(last_sent(), ACK | PSH, p.ack, p.seq);
+	p.ack += 5;
+	peer_send(&p, ACK, NULL, 0);
+	netstack_finish(ear.flow);
+	assert_int_equal(netstack_reserve(ear.flow, &(struct iovec[2]){ { 0 } }[0], &size), 0);
+	netstack_flush(t.stack);
+	assert_segment(last_sent(), ACK | FIN, p.ack, p.seq);
+	p.ack++;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(ear.closed, 1);
+	assert_int_equal(ear.reason, 0);
+}
+
+static void half_close_by_the_owner(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(true, 40000, &ear);
+	struct netstack_counters counters;
+	struct iovec iov;
+	size_t size;
+
+	(void)state;
+	owner_write(ear.flow, 5, 0);
+	netstack_finish(ear.flow);
+	netstack_flush(t.stack);
+	assert_segment(last_sent(), ACK | PSH | FIN, p.ack, p.seq);	// with the bytes
+	p.ack += 6;
+	peer_send(&p, ACK, NULL, 0);
+	pass(200);	// a half-closed conversation may be quiet for ever
+	peer_send(&p, ACK, "late", 4);
+	p.seq += 4;
+	peer_send(&p, ACK | FIN, NULL, 0);
+	p.seq++;
+	assert_segment(last_sent(), ACK, p.ack, p.seq);
+	netstack_flush(t.stack);
+	assert_int_equal(ear.closed, 0);	// "late" is unread
+	assert_int_equal(netstack_peek(ear.flow, &iov, 1, &size), 1);
+	assert_memory_equal(iov.iov_base, "late", 4);
+	netstack_consume(ear.flow, 4);
+	netstack_flush(t.stack);
+	assert_int_equal(ear.closed, 1);
+	assert_int_equal(ear.reason, 0);
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, 0);
+}
+
+static void refusals(void **state)
+{
+	static const struct { enum netstack_refusal how; uint8_t v4[2], v6[2]; } expected[] = {
+		{ NETSTACK_NET_UNREACHABLE, { 3, 0 }, { 1, 0 } },
+		{ NETSTACK_HOST_UNREACHABLE, { 3, 1 }, { 1, 3 } },
+		{ NETSTACK_PORT_UNREACHABLE, { 3, 3 }, { 1, 4 } },
+		{ NETSTACK_PROHIBITED, { 3, 13 }, { 1, 1 } },
+		{ NETSTACK_TOO_BIG, { 3, 4 }, { 2, 0 } },
+	};
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t header = v6 ? 40 : 20;
+
+		peer_call(v6, 40000, 80);
+		netstack_refuse(t.called, NETSTACK_RESET);
+		assert_segment(last_sent(), RST | ACK, 0, 1001);
+		for (size_t i = 0; i < 5; i++) {
+			const struct sent *s;
+
+			peer_call(v6, (uint16_t)(40001 + i), 80);
+			netstack_refuse(t.called, expected[i].how);
+			s = last_sent();
+			assert_memory_equal(s->bytes + header, v6 ? expected[i].v6 : expected[i].v4, 2);
+			assert_int_equal(s->bytes[header + 8] >> 4, v6 ? 6 : 4);	// the quote
+			assert_int_equal(rd16(s->bytes + header + 8 + header), 40001 + i);
+			assert_int_equal(rd16(s->bytes + header + 8 + header + 2), 80);
+			assert_int_equal(rd32(s->bytes + header + 8 + header + 4), 1000);
+			// from the destination, to the app
+			assert_memory_equal(s->bytes + header - (v6 ? 16 : 4),
+					    s->bytes + header + 8 + header - (v6 ? 32 : 8), v6 ? 16 : 4);
+		}
+	}
+}
+
+static void silence_stays_silent(void **state)
+{
+	struct peer p = peer_call(false, 40000, 80);
+	struct netstack_counters counters;
+
+	(void)state;
+	netstack_refuse(t.called, NETSTACK_SILENCE);
+	p.seq--;
+	for (int i = 0; i < 6; i++) {
+		pass(120);
+		peer_send(&p, SYN, NULL, 0);
+	}
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(t.count, 0);
+	pass(400);
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, 0);
+	assert_true(netstack_deadline(t.stack) == UINT64_MAX);
+}
+
+static void calls_withdrawn(void **state)
+{
+	struct ear first = { 0 }, second = { 0 };
+	struct peer p = peer_call(false, 40000, 80);
+
+	(void)state;
+	netstack_own(t.called, &first);
+	p.seq = 7000;
+	peer_send(&p, SYN, NULL, 0);	// another number: another call
+	assert_int_equal(first.closed, 1);
+	assert_int_equal(first.reason, -ECONNRESET);
+	assert_int_equal(t.calls, 2);
+	netstack_own(t.called, &second);
+	p.seq++;
+	peer_send(&p, RST, NULL, 0);
+	assert_int_equal(second.closed, 1);
+	assert_int_equal(second.reason, -ECONNRESET);
+	assert_int_equal(t.count, 0);
+}
+
+static void resets(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+
+	(void)state;
+	peer_send(&p, ACK, "unread", 6);
+	p.seq += 6;
+	peer_send(&p, RST, NULL, 0);
+	assert_int_equal(ear.closed, 1);
+	assert_int_equal(ear.reason, -ECONNRESET);
+	// Nobody is there now.
+	peer_send(&p, ACK, "x", 1);
+	assert_segment(last_sent(), RST, p.ack, 0);
+	p.seq = 5;
+	peer_send(&p, FIN, "xy", 2);
+	assert_segment(last_sent(), RST | ACK, 0, 8);
+}
+
+static void super_packets(void **state)
+{
+	static uint8_t big[60000];
+	struct ear ear;
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct peer p = peer_open(v6, 40000, &ear);
+		unsigned mss = v6 ? 1440 : 1460, whole = (65535U - (v6 ? 60 : 40)) / mss * mss;
+		struct iovec iov[4];
+		const struct sent *s;
+		size_t size;
+		int before;
+
+		for (size_t i = 0; i < sizeof(big); i++)
+			big[i] = (uint8_t)(i * 7);
+		peer_send(&p, ACK, big, sizeof(big));
+		p.seq += sizeof(big);
+		assert_int_equal(netstack_peek(ear.flow, iov, 4, &size), 1);
+		assert_int_equal(size, sizeof(big));
+		assert_memory_equal(iov[0].iov_base, big, sizeof(big));
+		netstack_consume(ear.flow, size);
+		netstack_flush(t.stack);
+
+		before = t.count;
+		assert_int_equal(owner_write(ear.flow, 150000, 0), 150000);
+		netstack_flush(t.stack);
+		assert_int_equal(t.count, before + 3);
+		s = &t.sent[before % KEPT];
+		assert_int_equal(payload_of(s), whole);
+		assert_int_equal(s->segment, mss);
+		assert_int_equal(s->header_size, v6 ? 60 : 40);
+		assert_int_equal(s->sum_start, v6 ? 40 : 20);
+		assert_int_equal(s->sum_offset, 16);
+		for (size_t i = 0; i < whole; i++)
+			assert_int_equal(s->bytes[s->header_size + i], (uint8_t)i);
+		p.ack += 150000;
+		peer_send(&p, ACK, NULL, 0);
+		assert_int_equal(netstack_unacked(ear.flow), 0);
+		owner_write(ear.flow, mss, 0);
+		netstack_flush(t.stack);
+		assert_int_equal(last_sent()->segment, 0);	// a packet as it is
+		netstack_abort(ear.flow);
+	}
+}
+
+static void plain_packets_fit(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	int before = t.count;
+
+	(void)state;
+	owner_write(ear.flow, 20000, 0);
+	netstack_flush(t.stack);
+	assert_int_equal(t.count, before + 14);
+	for (int i = before; i < t.count; i++) {
+		assert_true(t.sent[i % KEPT].size <= 1500);
+		assert_int_equal(t.sent[i % KEPT].segment, 0);
+		assert_int_equal(t.sent[i % KEPT].sum_start, 0);	// and judge() summed it
+	}
+	p.ack += 20000;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(netstack_unacked(ear.flow), 0);
+}
+
+static uint32_t window_said(void)
+{
+	return (uint32_t)rd16(tcp_of(last_sent()) + 14) << 7;
+}
+
+static void back_pressure(void **state)
+{
+	static uint8_t chunk[32768];
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	size_t sent = 0, size;
+
+	(void)state;
+	peer_send(&p, ACK, chunk, 1);
+	p.seq++;
+	netstack_consume(ear.flow, 1);
+	netstack_flush(t.stack);
+	assert_int_equal(window_said(), 512 * 1024);
+	for (int i = 0; i < 40 && window_said() > 0; i++) {
+		uint32_t part = window_said() < sizeof(chunk) ? window_said() : sizeof(chunk);
+
+		peer_send(&p, ACK, chunk, part);
+		p.seq += part;
+		sent += part;
+		netstack_flush(t.stack);
+	}
+	assert_int_equal(sent, 512 * 1024);
+	assert_int_equal(window_said(), 0);
+	peer_send(&p, ACK, chunk, 100);	// more than was asked for: not taken
+	netstack_peek(ear.flow, NULL, 0, &size);
+	assert_int_equal(size, sent);
+	netstack_consume(ear.flow, size / 2);
+	netstack_flush(t.stack);
+	assert_int_equal(window_said(), 256 * 1024);
+	netstack_consume(ear.flow, size / 2);
+	netstack_flush(t.stack);
+	assert_int_equal(window_said(), 512 * 1024);
+}
+
+static void ring_is_bounded(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	size_t done = owner_write(ear.flow, 10000000, 0), size;
+	struct iovec iov[2];
+
+	(void)state;
+	assert_true(done >= 256 * 1024 && done <= 512 * 1024);
+	netstack_flush(t.stack);
+	assert_int_equal(netstack_reserve(ear.flow, iov, &size), 0);
+	assert_int_equal(ear.room, 0);
+	p.ack += (uint32_t)done;
+	peer_send(&p, ACK, NULL, 0);
+	assert_true(ear.room > 0);
+	assert_true(netstack_reserve(ear.flow, iov, &size) > 0);
+}
+
+static void small_window_is_filled(void **state)
+{
+	struct ear ear;
+	struct peer p;
+	uint32_t got = 0;
+
+	(void)state;
+	t.window = 80;	// times 128: 10,240 bytes, 7 packets of 1460
+	p = peer_open(false, 40000, &ear);
+	owner_write(ear.flow, 50000, 0);
+	for (int i = 0; i < 40 && got < 50000; i++) {
+		netstack_flush(t.stack);
+		assert_true(payload_of(last_sent()) <= 10240);
+		got += (uint32_t)payload_of(last_sent());
+		p.ack += (uint32_t)payload_of(last_sent());
+		peer_send(&p, ACK, NULL, 0);
+	}
+	assert_int_equal(got, 50000);	// and no timer was needed
+}
+
+static void closed_window_is_probed(void **state)
+{
+	struct ear ear;
+	struct peer p;
+	int probes = 0;
+
+	(void)state;
+	t.window = 0;
+	p = peer_open(false, 40000, &ear);
+	owner_write(ear.flow, 100000, 0);
+	netstack_flush(t.stack);
+	for (int i = 0; i < 4000; i++) {
+		int before = t.count;
+
+		pass(1);
+		if (t.count > before) {
+			probes++;
+			assert_int_equal(payload_of(last_sent()), 1);
+			peer_send(&p, ACK, NULL, 0);	// still closed
+		}
+	}
+	assert_true(probes > 20);
+	assert_int_equal(ear.closed, 0);
+	p.window = 4096;
+	peer_send(&p, ACK, NULL, 0);
+	netstack_flush(t.stack);
+	assert_true(netstack_unacked(ear.flow) == 100000);
+	p.ack += 100000;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(netstack_unacked(ear.flow), 0);
+}
+
+static void last_byte_by_probe(void **state)
+{
+	struct ear ear;
+	struct peer p;
+
+	(void)state;
+	t.window = 0;
+	p = peer_open(false, 40000, &ear);
+	owner_write(ear.flow, 1, 0);
+	netstack_flush(t.stack);
+	pass(5);	// the probe carries the byte, and the app takes it
+	p.ack++;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(netstack_unacked(ear.flow), 0);
+	pass(300);
+	assert_int_equal(ear.closed, 0);
+}
+
+static void retransmission(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	struct netstack_counters counters;
+	int before;
+
+	(void)state;
+	owner_write(ear.flow, 100000, 0);
+	netstack_flush(t.stack);
+	before = t.count;
+	pass(12);
+	assert_true(t.count > before);
+	assert_int_equal(rd32(tcp_of(&t.sent[before % KEPT]) + 4), p.ack);
+	netstack_count(t.stack, &counters);
+	assert_true(counters.retransmitted > 0);
+	p.ack += 100000;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(netstack_unacked(ear.flow), 0);
+	owner_write(ear.flow, 500, 0);
+	netstack_flush(t.stack);
+	assert_int_equal(payload_of(last_sent()), 500);
+	pass(8000);	// and now the app is gone
+	assert_int_equal(ear.closed, 1);
+	assert_int_equal(ear.reason, -ETIMEDOUT);
+}
+
+static void close_lets_bytes_out(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	struct netstack_counters counters;
+
+	(void)state;
+	owner_write(ear.flow, 400, 0);
+	netstack_close(ear.flow);
+	netstack_flush(t.stack);
+	assert_segment(last_sent(), ACK | PSH | FIN, p.ack, p.seq);
+	assert_int_equal(payload_of(last_sent()), 400);
+	p.ack += 401;
+	peer_send(&p, ACK, NULL, 0);
+	peer_send(&p, ACK, "still", 5);
+	assert_true(tcp_of(last_sent())[13] & RST);
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, 0);
+	assert_int_equal(ear.closed + ear.data, 0);
+}
+
+static void close_forgets_an_idle_app(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	struct netstack_counters counters;
+
+	(void)state;
+	netstack_close(ear.flow);
+	netstack_flush(t.stack);
+	p.ack++;
+	peer_send(&p, ACK, NULL, 0);
+	pass(130);
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, 0);
+	assert_int_equal(ear.closed, 0);
+}
+
+static void abort_drops_bytes(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	int before = t.count;
+
+	(void)state;
+	owner_write(ear.flow, 400, 0);
+	netstack_abort(ear.flow);
+	netstack_flush(t.stack);
+	assert_int_equal(t.count, before + 1);
+	assert_segment(last_sent(), RST | ACK, p.ack, p.seq);
+	assert_int_equal(ear.closed, 0);
+}
+
+static void tuple_is_reused_at_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		struct ear ear;
+		struct peer p = peer_open(false, 40000, &ear);
+
+		netstack_finish(ear.flow);
+		netstack_flush(t.stack);
+		p.ack++;
+		peer_send(&p, ACK | FIN, NULL, 0);	// the owner closed first: TIME_WAIT is ours
+		p.seq++;
+		assert_segment(last_sent(), ACK, p.ack, p.seq);
+		netstack_flush(t.stack);
+		assert_int_equal(ear.closed, 1);
+		assert_int_equal(t.calls, i + 1);
+	}
+	assert_true(netstack_deadline(t.stack) == UINT64_MAX);
+}
+
+enum { THOUSANDS = 5000 };
+
+static void thousands_of_flows(void **state)
+{
+	static struct ear ears[THOUSANDS];
+	static struct peer peers[THOUSANDS];
+	struct netstack_counters counters;
+
+	(void)state;
+	for (int i = 0; i < THOUSANDS; i++)
+		peers[i] = peer_open(i % 2, (uint16_t)(10000 + i), &ears[i]);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < THOUSANDS; i++) {
+			struct peer *p = &peers[i];
+
+			peer_send(p, ACK, "ping", 4);
+			p->seq += 4;
+			netstack_consume(ears[i].flow, 4);
+			owner_write(ears[i].flow, 4, 0);
+			netstack_flush(t.stack);
+			assert_segment(last_sent(), ACK | PSH, p->ack, p->seq);
+			p->ack += 4;
+			peer_send(p, ACK, NULL, 0);
+		}
+		pass(3);
+	}
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, THOUSANDS);
+	assert_int_equal(counters.buffered, 0);
+	assert_int_equal(counters.retransmitted, 0);
+	assert_true(netstack_deadline(t.stack) == UINT64_MAX);	// idle flows cost no tick
+	for (int i = 0; i < THOUSANDS; i++)
+		assert_int_equal(ears[i].closed, 0);
+	netstack_close_all(t.stack);
+	netstack_count(t.stack, &counters);
+	assert_int_equal(counters.flows, 0);
+}
+
+static void many_closed_windows(void **state)
+{
+	enum { FLOWS = 300 };	// more timer calls a tick than lwIP's 8-bit count has
+	static struct ear ears[FLOWS];
+	int before;
+
+	(void)state;
+	t.window = 0;
+	for (int i = 0; i < FLOWS; i++) {
+		peer_open(false, (uint16_t)(10000 + i), &ears[i]);
+		owner_write(ears[i].flow, 10, 0);
+	}
+	netstack_flush(t.stack);
+	before = t.count;
+	pass(4);
+	assert_int_equal(t.count - before, FLOWS);	// each probed once
+}
+
+#define PLAIN(f) cmocka_unit_test_setup_teardown(f, stack_plain, stack_down)
+#define OFFLOAD(f) cmocka_unit_test_setup_teardown(f, stack_offload, stack_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLAIN(call_waits_for_answer), PLAIN(bytes_both_ways), OFFLOAD(bytes_both_ways),
+		PLAIN(half_close_by_the_app), PLAIN(half_close_by_the_owner), PLAIN(refusals),
+		PLAIN(silence_stays_silent), PLAIN(calls_withdrawn), PLAIN(resets),
+		OFFLOAD(super_packets), PLAIN(plain_packets_fit), OFFLOAD(back_pressure),
+		OFFLOAD(ring_is_bounded), OFFLOAD(small_window_is_filled), OFFLOAD(closed_window_is_probed),
+		OFFLOAD(last_byte_by_probe), OFFLOAD(retransmission), PLAIN(retransmission),
+		PLAIN(close_lets_bytes_out), PLAIN(close_forgets_an_idle_app), PLAIN(abort_drops_bytes),
+		PLAIN(tuple_is_reused_at_once), OFFLOAD(thousands_of_flows), OFFLOAD(many_closed_windows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -96,7 +96,7 @@ static int receive_opened(struct launch *launch, char *why, size_t why_size)
 	launch->tunnel = fds[0];
 	launch->diag = fds[1];
 	launch->loopback6 = fds[2];
-	if (message.kind == KEEPER_OPENED && count >= 2)
+	if (message.kind == KEEPER_OPENED && count == 2 + message.value)
 		return 0;
 	if (message.kind == KEEPER_FAILED) {
 		snprintf(why, why_size, "%s", message.text);

@@ -50,10 +50,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef TUN_F_TSO4
-#error "linux/if_tun.h is too old"
-#endif
-
 enum {
 	TABLE_OUT = 10,
 	MARK_IN = 1,

@@ -319,7 +319,7 @@ static int by_age(const void *a, const void *b)
 static bool search_tree(struct process_finder *finder, uint32_t inode, bool quick)
 {
 	struct tree_process *all = NULL;
-	int count = (quick ? tree_read_quick : tree_read)(finder->keeper, &all);
+	int count = quick ? tree_read_quick(finder->keeper, &all) : tree_read(finder->keeper, &all);
 	int fd = NONE, hidden = 0;
 	pid_t hider = 0;
 

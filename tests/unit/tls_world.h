@@ -308,6 +308,7 @@ static void house_open(struct tls_house **house, struct authority *authority, co
 		fail_msg("%s", why);
 }
 
+__attribute__((unused))
 static void world_start(struct world *world, const struct app_options *app,
 			const struct origin_options *origin, const char *roots, bool insecure)
 {
@@ -359,6 +360,7 @@ static void world_turn(struct world *world)
 }
 
 // Until everybody is done, or somebody failed.
+__attribute__((unused))
 static void world_shake(struct world *world)
 {
 	for (int turn = 0; turn < 20000; turn++) {
@@ -390,6 +392,7 @@ static void world_hang_up(struct world *world)
 	world->app = world->accept = world->connect = NULL;
 }
 
+__attribute__((unused))
 static void world_end(struct world *world)
 {
 	world_hang_up(world);

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tls_peers_test - a small tap between OpenSSL's own client and server, on loopback.
+
+#include "tests/unit/tls_tap.h"
+#include "tests/unit/tls_world.h"
+
+static pid_t server;
+static int server_input[2];	// a silence that does not end
+static uint16_t server_port, tap_port;
+static int listener = -1;
+static struct authority *authority;
+
+// A port that was free a moment ago.
+static uint16_t free_port(void)
+{
+	uint16_t port = 0;
+	int fd = tap_listen(&port);
+
+	assert_true(fd >= 0);
+	close(fd);
+	return port;
+}
+
+// NAME.pem and NAME.key, and further arguments for s_server.
+static void server_start(const char *name, const char *arguments)
+{
+	char command[1024];
+
+	server_port = free_port();
+	snprintf(command, sizeof(command),
+		 "cd %s && exec openssl s_server -quiet -accept 127.0.0.1:%u -cert %s.pem -key %s.key"
+		 " -cert_chain %s.pem %s >server.out 2>server.err",
+		 world_folder, server_port, name, name, name, arguments);
+	assert_int_equal(pipe2(server_input, O_CLOEXEC), 0);
+	server = fork();
+	assert_true(server >= 0);
+	if (server == 0) {
+		dup2(server_input[0], 0);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	for (int turn = 0; turn < 500; turn++) {
+		int fd = tap_dial(server_port);
+
+		if (fd >= 0) {
+			close(fd);
+			return;
+		}
+		usleep(10000);
+	}
+	fail_msg("s_server does not start");
+}
+
+static void server_stop(void)
+{
+	kill(server, SIGTERM);
+	waitpid(server, NULL, 0);
+	close(server_input[0]);
+	close(server_input[1]);
+}
+
+// Runs `command` in the certificates' folder against one connection of the tap.
+// Its exit status.
+static int through_tap(const char *roots, const char *command, struct tap_report *report)
+{
+	struct tls_house *house;
+	char line[2048];
+	FILE *keylog = fopen(world_path("keys.log"), "w");
+	pid_t child;
+	int status;
+
+	assert_non_null(keylog);
+	house_open(&house, authority, world_path(roots), false);
+	snprintf(line, sizeof(line), "cd %s && %s", world_folder, command);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+		_exit(127);
+	}
+	tap_serve(house, listener, server_port, keylog, report);
+	waitpid(child, &status, 0);
+	fclose(keylog);
+	tls_close_house(house);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#define CLIENT "openssl s_client -connect 127.0.0.1:%u -servername good.example -verify_hostname good.example" \
+	       " -CAfile authority/ca.pem -verify_return_error "
+
+static void openssl_meets_openssl(void **state)
+{
+	static const struct { const char *client, *server, *version, *alpn; } table[] = {
+		{ "", "", "TLSv1.3", "" },
+		{ "-tls1_2", "", "TLSv1.2", "" },
+		{ "", "-tls1_2", "TLSv1.2", "" },
+		{ "-alpn h2,http/1.1", "-alpn http/1.1,h2", "TLSv1.3", "http/1.1" },
+		{ "-alpn h2 -tls1_2", "-alpn h2", "TLSv1.2", "h2" },
+		{ "-groups X448:P-256", "", "TLSv1.3", "" },		// HelloRetryRequest, to the app
+		{ "-groups P-521", "", "TLSv1.3", "" },
+		{ "", "-groups P-384", "TLSv1.3", "" },			// and from the origin
+		{ "", "-groups X25519", "TLSv1.3", "" },
+		{ "-tls1_2", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2", "" },
+		{ "-tls1_2", "-cipher ECDHE-ECDSA-AES128-SHA256", "TLSv1.2", "" },
+		{ "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "", "TLSv1.3", "" },
+		{ "-no_middlebox", "-no_middlebox", "TLSv1.3", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		char command[1024];
+		struct tap_report report;
+
+		server_start("good", table[i].server);
+		snprintf(command, sizeof(command), CLIENT "%s </dev/null >client.out 2>&1",
+			 (unsigned)tap_port, table[i].client);
+		if (through_tap("root.crt", command, &report) != 0 || report.connect || report.accept)
+			fail_msg("client %s, server %s: %d %d %d %s", table[i].client, table[i].server,
+				 report.hello, report.connect, report.accept, report.text);
+		server_stop();
+		assert_int_equal(report.trust, TLS_TRUSTED);
+		assert_string_equal(report.version, table[i].version);
+		assert_string_equal(report.alpn, table[i].alpn);
+	}
+}
+
+// A megabyte each way, through four ends of TLS.
+static void carries_a_file(void **state)
+{
+	static const char *const versions[] = { "-tls1_2", "-tls1_3" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		char command[1024], line[256];
+		struct tap_report report;
+
+		snprintf(line, sizeof(line), "cd %s && openssl rand -hex 500000 | tr a-f 0-5 >data", world_folder);
+		assert_int_equal(system(line), 0);
+		server_start("good", "-WWW");
+		snprintf(command, sizeof(command), "curl -s --cacert authority/ca.pem %s "
+			 "--connect-to good.example:443:127.0.0.1:%u https://good.example/data | cmp - data",
+			 i ? "--tlsv1.3" : "--tls-max 1.2", (unsigned)tap_port);
+		assert_int_equal(through_tap("root.crt", command, &report), 0);
+		assert_string_equal(report.version, i ? "TLSv1.3" : "TLSv1.2");
+		server_stop();
+
+		server_start("good", "");
+		snprintf(command, sizeof(command), CLIENT "-quiet -no_ign_eof %s <data >/dev/null 2>&1",
+			 (unsigned)tap_port, versions[i]);
+		assert_int_equal(through_tap("root.crt", command, &report), 0);
+		snprintf(line, sizeof(line), "cd %s && cmp server.out data", world_folder);
+		assert_int_equal(system(line), 0);
+		server_stop();
+	}
+}
+
+static void an_apps_refusal_is_seen(void **state)
+{
+	struct tap_report report;
+	char command[1024];
+
+	(void)state;
+	server_start("good", "");
+	snprintf(command, sizeof(command), "openssl s_client -connect 127.0.0.1:%u -servername good.example "
+		 "-CAfile root.crt -verify_return_error </dev/null >client.out 2>&1", (unsigned)tap_port);
+	assert_int_not_equal(through_tap("root.crt", command, &report), 0);
+	assert_int_equal(report.accept, -EPROTO);
+	if (report.alert != 48)
+		fail_msg("%d %s", report.alert, report.text);
+	assert_string_equal(report.text, "the app sent the alert unknown_ca");
+	server_stop();
+}
+
+static void openssl_reads_the_leaf(void **state)
+{
+	struct tap_report report;
+	char command[1024];
+
+	(void)state;
+	server_start("good", "");
+	snprintf(command, sizeof(command), CLIENT "-showcerts </dev/null 2>/dev/null >shown.txt && "
+		 "openssl x509 -in shown.txt -out leaf.crt && "
+		 "openssl verify -x509_strict -purpose sslserver -CAfile authority/ca.pem leaf.crt >/dev/null && "
+		 "openssl x509 -in leaf.crt -noout -checkhost a.wild.example | grep -q 'does match' && "
+		 "openssl x509 -in leaf.crt -noout -checkip ::1 | grep -q 'does match' && "
+		 "for what in -subject -startdate -enddate '-ext subjectAltName' '-ext extendedKeyUsage' '-ext keyUsage' '-ext basicConstraints'; do "
+		 "[ \"$(openssl x509 -in leaf.crt -noout $what)\" = \"$(openssl x509 -in good.crt -noout $what)\" ] || exit 3; done && "
+		 "[ \"$(openssl x509 -in leaf.crt -noout -serial)\" != \"$(openssl x509 -in good.crt -noout -serial)\" ]",
+		 (unsigned)tap_port);
+	assert_int_equal(through_tap("root.crt", command, &report), 0);
+	server_stop();
+}
+
+// The app's error is the one that it would have had.
+static void errors_reach_the_app_as_they_are(void **state)
+{
+	static const struct { const char *name, *code; } table[] = {
+		{ "expired", "10 " }, { "client", "26 " }, { "other", "62 " }, { "selfsigned", "18 " },
+		{ "closed", "19 " }, { "unknown", "20 " }, { "incomplete", "20 " }, { "doubly", "20 " },
+		{ "forged", "20 " }, { "undernotca", "20 " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct tap_report report;
+		char command[1024];
+
+		server_start(table[i].name, "");
+		snprintf(command, sizeof(command), CLIENT "</dev/null 2>&1 | grep -q 'verify error:num=%s\\|"
+			 "Verif[a-z]* return code: %s\\|error: %s'", (unsigned)tap_port, table[i].code,
+			 table[i].code, table[i].code);
+		if (through_tap("root.crt", command, &report) != 0)
+			fail_msg("%s: not error %s", table[i].name, table[i].code);
+		server_stop();
+	}
+}
+
+static int open_all(void **state)
+{
+	char why[256];
+
+	if (world_open(state) != 0)
+		return -1;
+	if (authority_open(&authority, world_path("authority"), why, sizeof(why)) != 0)
+		return -1;
+	listener = tap_listen(&tap_port);
+	return listener < 0 ? -1 : 0;
+}
+
+static int close_all(void **state)
+{
+	close(listener);
+	authority_close(authority);
+	return world_close(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(openssl_meets_openssl),
+		cmocka_unit_test(carries_a_file),
+		cmocka_unit_test(an_apps_refusal_is_seen),
+		cmocka_unit_test(openssl_reads_the_leaf),
+		cmocka_unit_test(errors_reach_the_app_as_they_are),
+	};
+
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}

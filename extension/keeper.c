@@ -37,7 +37,7 @@
 extern char **environ;
 
 enum {
-	KILL_ROUNDS = 5000,	// of a millisecond
+	KILL_ROUNDS = 100000,	// some seconds
 };
 
 // --- surroundings -------------------------------------------------------------
@@ -251,20 +251,28 @@ static void start(struct keeper *k, int signals)
 
 // --- mind ---------------------------------------------------------------------
 
+static void kill_once(bool quick)
+{
+	struct tree_process *all = NULL;
+	int count = quick ? tree_read_quick(getpid(), &all) : tree_read(getpid(), &all);
+
+	for (int i = 0; i < count; i++)
+		kill(all[i].pid, SIGKILL);
+	free(all);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+// A process that forks and exits all the time is gone before a look at all of /proc
+// is over, hence the quick looks in between.
 static void kill_all(void)
 {
 	for (int round = 0; round < KILL_ROUNDS; round++) {
-		struct tree_process *all = NULL;
-		int count = tree_read(getpid(), &all);
-
-		for (int i = 0; i < count; i++)
-			kill(all[i].pid, SIGKILL);
-		free(all);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		kill_once(round % 32);
 		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
 			return;
-		poll(NULL, 0, 1);
+		if (round % 32 == 31)
+			poll(NULL, 0, 1);
 	}
 }
 

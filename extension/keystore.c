@@ -24,123 +24,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "extension/der.h"
+#include "extension/sha1.h"
+
 enum {
 	MAGIC = 0xFEEDFEED,
 	TRUSTED = 2,
-	DIGEST = 20,
+	DIGEST = SHA1_SIZE,
 	HEADER = 12,
 };
 
-// --- SHA-1 (FIPS 180-4) ---------------------------------------------------------
-
-static uint32_t rotate(uint32_t x, int n)
-{
-	return x << n | x >> (32 - n);
-}
-
-static void sha1_block(uint32_t state[5], const uint8_t block[64])
-{
-	uint32_t w[80], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-
-	for (int i = 0; i < 16; i++) {
-		memcpy(&w[i], block + (size_t)i * 4, 4);
-		w[i] = be32toh(w[i]);
-	}
-	for (int i = 16; i < 80; i++)
-		w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-	for (int i = 0; i < 80; i++) {
-		uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 ? b ^ c ^ d :
-			     i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
-		uint32_t k = i < 20 ? 0x5A827999 : i < 40 ? 0x6ED9EBA1 : i < 60 ? 0x8F1BBCDC : 0xCA62C1D6;
-		uint32_t next = rotate(a, 5) + f + e + k + w[i];
-
-		e = d;
-		d = c;
-		c = rotate(b, 30);
-		b = a;
-		a = next;
-	}
-	state[0] += a;
-	state[1] += b;
-	state[2] += c;
-	state[3] += d;
-	state[4] += e;
-}
-
-static void sha1(const struct bundle *data, uint8_t out[DIGEST])
-{
-	uint32_t state[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
-	size_t whole = data->size / 64 * 64, rest = data->size - whole;
-	uint64_t bits = htobe64((uint64_t)data->size * 8);
-	uint8_t last[128] = {0};
-	size_t last_size = rest < 56 ? 64 : 128;
-
-	for (size_t i = 0; i < whole; i += 64)
-		sha1_block(state, data->bytes + i);
-	if (rest)
-		memcpy(last, data->bytes + whole, rest);
-	last[rest] = 0x80;
-	memcpy(last + last_size - 8, &bits, 8);
-	for (size_t i = 0; i < last_size; i += 64)
-		sha1_block(state, last + i);
-	for (size_t i = 0; i < 5; i++) {
-		uint32_t word = htobe32(state[i]);
-
-		memcpy(out + i * 4, &word, 4);
-	}
-}
-
 // --- reading --------------------------------------------------------------------
 
-struct reader {
-	const uint8_t *at;
-	size_t left;
-};
-
-static const uint8_t *take(struct reader *r, size_t size)
-{
-	const uint8_t *at = r->at;
-
-	if (size > r->left)
-		return NULL;
-	r->at += size;
-	r->left -= size;
-	return at;
-}
-
-static bool take_number(struct reader *r, int size, uint64_t *out)
-{
-	const uint8_t *at = take(r, (size_t)size);
-
-	*out = 0;
-	for (int i = 0; at && i < size; i++)
-		*out = *out << 8 | at[i];
-	return at != NULL;
-}
-
-static bool skip_text(struct reader *r)
+static bool skip_text(struct der *r)
 {
 	uint64_t size;
 
-	return take_number(r, 2, &size) && take(r, size);
+	return der_take_number(r, 2, &size) && der_take(r, size);
 }
 
-static bool skip_entry(struct reader *r, uint64_t version)
+static bool skip_entry(struct der *r, uint64_t version)
 {
 	uint64_t tag, date, size;
 
-	return take_number(r, 4, &tag) && tag == TRUSTED && skip_text(r) && take_number(r, 8, &date) &&
-	       (version < 2 || skip_text(r)) && take_number(r, 4, &size) && take(r, size);
+	return der_take_number(r, 4, &tag) && tag == TRUSTED && skip_text(r) && der_take_number(r, 8, &date) &&
+	       (version < 2 || skip_text(r)) && der_take_number(r, 4, &size) && der_take(r, size);
 }
 
 // The size of the entries, or 0 where it is no JKS of trusted certificates alone.
 static size_t read_jks(const struct bundle *store, uint64_t *version, uint64_t *count)
 {
-	struct reader r = {store->bytes, store->size};
+	struct der r = {store->bytes, store->size};
 	uint64_t magic;
 
-	if (!take_number(&r, 4, &magic) || magic != MAGIC || !take_number(&r, 4, version) ||
-	    *version < 1 || *version > 2 || !take_number(&r, 4, count))
+	if (!der_take_number(&r, 4, &magic) || magic != MAGIC || !der_take_number(&r, 4, version) ||
+	    *version < 1 || *version > 2 || !der_take_number(&r, 4, count))
 		return 0;
 	for (uint64_t i = 0; i < *count; i++)
 		if (!skip_entry(&r, *version))
@@ -207,7 +125,7 @@ static int put_digest(struct bundle *out)
 	if (!error)
 		error = bundle_append(&data, out->bytes, out->size);
 	if (!error) {
-		sha1(&data, digest);
+		sha1(data.bytes, data.size, digest);
 		error = bundle_append(out, digest, sizeof digest);
 	}
 	bundle_free(&data);
@@ -224,39 +142,23 @@ static int put_root(struct bundle *out, uint64_t *count, const void *der, size_t
 
 // --- the sources ----------------------------------------------------------------
 
-// DER lengths, X.690 section 8.1.3: definite, at most four bytes.
-static bool take_der(struct reader *r, uint8_t tag, size_t *size)
-{
-	const uint8_t *head = take(r, 2);
-	uint64_t length;
-
-	if (!head || head[0] != tag)
-		return false;
-	length = head[1];
-	if (length & 0x80 && (length == 0x80 || length > 0x84 ||
-			      !take_number(r, (int)(length & 0x7F), &length)))
-		return false;
-	*size = length;
-	return length <= r->left;
-}
-
 static int copy_pkcs12(struct bundle *out, const struct bundle *store, uint64_t *count)
 {
 	static const uint8_t x509[] = {6, 10, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 22, 1};
-	struct reader r = {store->bytes, store->size};
+	struct der r = {store->bytes, store->size};
 	const uint8_t *found;
 	size_t size;
 	int error = 0;
 
 	while (!error && (found = memmem(r.at, r.left, x509, sizeof x509))) {
-		take(&r, (size_t)(found - r.at) + sizeof x509);
-		struct reader bag = r;
+		der_take(&r, (size_t)(found - r.at) + sizeof x509);
+		struct der bag = r;
 
-		if (!take_der(&bag, 0xA0, &size) || !take_der(&bag, 0x04, &size))
+		if (!der_take_value(&bag, 0xA0, &size) || !der_take_value(&bag, 0x04, &size))
 			continue;
 		error = put_root(out, count, bag.at, size);
 		r = bag;
-		take(&r, size);
+		der_take(&r, size);
 	}
 	return error;
 }

@@ -26,7 +26,7 @@ struct launch;
 
 // A file laid over `path` inside the mount namespace and only there.
 struct launch_overlay {
-	char *path;		// an existing file
+	char *path;		// a file; where there is none it is added if it can be
 	void *bytes;
 	size_t size;
 };

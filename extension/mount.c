@@ -6,6 +6,10 @@
 // own mount is taken away: the bound files keep it alive. Targets are opened
 // before, since one may lie below that folder. Nothing reaches a disk, and all
 // is gone with the namespace.
+//
+// A file that does not exist yet is added to its folder by an overlay file system of
+// two read-only layers. In a user namespace that needs Linux 5.11; where it is not
+// to be had, that file is passed over.
 
 #include "extension/mount.h"
 
@@ -113,12 +117,52 @@ static int lay_overlays(const struct launch_options *options, const char **where
 		return -ENOMEM;
 	for (size_t i = 0; i < options->overlay_count; i++)
 		targets[i] = open(options->overlays[i].path, O_PATH | O_CLOEXEC);
+	// One that was added just now is laid over itself, which changes nothing.
 	error = lay_files(options, targets, where);
 	for (size_t i = 0; i < options->overlay_count; i++)
 		if (targets[i] >= 0)
 			close(targets[i]);
 	free(targets);
 	return error;
+}
+
+static int lay_layer(const char *name, const struct launch_overlay *overlay, const char *folder)
+{
+	char file[512], options[128];
+	int error;
+
+	if (snprintf(file, sizeof file, STAGE "/%s", name) >= (int)sizeof file)
+		return -ENAMETOOLONG;
+	if ((error = make_file(file, overlay->bytes, overlay->size, NULL)))
+		return error;
+	snprintf(options, sizeof options, "lowerdir=" STAGE ":%s", folder);
+	return mount("apptap", folder, "overlay", MS_NOSUID | MS_NODEV, options) ? -errno : 0;
+}
+
+static void add_file(const struct launch_overlay *overlay)
+{
+	const char *name = strrchr(overlay->path, '/');
+	char path[4096], folder[64];
+	int fd;
+
+	if (!name || name == overlay->path || !access(overlay->path, F_OK) ||
+	    snprintf(path, sizeof path, "%.*s", (int)(name - overlay->path), overlay->path) >= (int)sizeof path)
+		return;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(folder, sizeof folder, "/proc/self/fd/%d", fd);
+	if (!mount_tmpfs(STAGE)) {
+		lay_layer(name + 1, overlay, folder);
+		umount2(STAGE, MNT_DETACH);
+	}
+	close(fd);
+}
+
+static void add_files(const struct launch_options *options)
+{
+	for (size_t i = 0; i < options->overlay_count; i++)
+		add_file(&options->overlays[i]);
 }
 
 static int fill_folder(const struct launch_options *options, const char **where)
@@ -146,6 +190,7 @@ int mount_lay(const struct launch_options *options, const char **where)
 	int error = 0;
 
 	*where = NULL;
+	add_files(options);
 	if (options->overlay_count)
 		error = lay_overlays(options, where);
 	if (!error && options->folder)

@@ -11,7 +11,8 @@
 int mount_detach(void);
 
 // The overlays, the folder and its files. 0, or -errno and *where, the path
-// that failed. A path that does not exist is passed over.
+// that failed. A path that does not exist is added to its folder, where there is one
+// and the kernel can, or else passed over.
 int mount_lay(const struct launch_options *options, const char **where);
 
 #endif

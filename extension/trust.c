@@ -4,8 +4,9 @@
 // Three ways, because programs find their roots in three ways. The system's
 // bundle is laid over with itself and ours, wherever the distribution keeps it,
 // and so are Java's truststores. A library that brings roots of its own is
-// pointed at that bundle by its variable, as is OpenSSL, whose default may be a
-// folder of single files. And a file that the user has named in such a variable
+// pointed at that bundle by its variable. OpenSSL also looks in a folder for a
+// file named by the authority's hash, and on Debian looks nowhere else: one is added there,
+// and as not every kernel can do that, OpenSSL's variable is set as well. And a file that the user has named in such a variable
 // stays where it is and is laid over as well.
 //
 // Whatever cannot be read, or does not look like what it should be, is left alone:
@@ -25,6 +26,7 @@
 
 #include "extension/bundle.h"
 #include "extension/keystore.h"
+#include "extension/subject.h"
 
 enum { OVERLAYS_MAX = 128 };
 
@@ -40,6 +42,8 @@ static const char *const system_bundles[] = {
 	"/usr/local/share/certs/ca-root-nss.crt",
 	"/usr/lib/ssl/cert.pem",
 };
+
+#define SYSTEM_FOLDERS "/etc/ssl/certs:/etc/pki/tls/certs"
 
 static const char *const java_stores[] = {
 	"/etc/ssl/certs/java/cacerts",
@@ -247,6 +251,70 @@ static int overlay_java(struct trust *trust, char *const *environment)
 	return error ? error : overlay_java_in_path(trust, value_of(environment, "PATH"));
 }
 
+// --- folders ----------------------------------------------------------------------
+
+// The first free of HASH.0, HASH.1, ...: subjects may collide.
+static bool name_hashed(char *path, size_t size, const char *folder, size_t folder_size, uint32_t hash)
+{
+	for (int i = 0; i < 10; i++) {
+		int n = snprintf(path, size, "%.*s/%08x.%d", (int)folder_size, folder, hash, i);
+
+		if (n >= (int)size)
+			return false;
+		if (access(path, F_OK))
+			return true;
+	}
+	return false;
+}
+
+// Only a folder that holds such files is looked at by anyone.
+static bool is_hashed(const char *folder, size_t size)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	if (!size || snprintf(pattern, sizeof pattern, "%.*s/????????.0", (int)size, folder) >=
+		     (int)sizeof pattern || glob(pattern, GLOB_NOSORT, NULL, &found))
+		return false;
+	globfree(&found);
+	return true;
+}
+
+static int add_to_folders(struct trust *trust, const char *folders)
+{
+	const struct stat nothing = {0};
+	char path[PATH_MAX];
+	uint32_t hash;
+
+	if (subject_hash(trust->der, trust->der_size, &hash))
+		return 0;
+	while (*folders) {
+		size_t size = strcspn(folders, ":");
+		struct bundle file = {0};
+		int error;
+
+		if (is_hashed(folders, size) && name_hashed(path, sizeof path, folders, size, hash) &&
+		    trust->overlay_count < OVERLAYS_MAX) {
+			error = bundle_append(&file, trust->pem, trust->pem_size);
+			if (error || (error = add_overlay(trust, path, &nothing, &file)))
+				return error;
+		}
+		folders += size;
+		folders += *folders == ':';
+	}
+	return 0;
+}
+
+static int overlay_folders(struct trust *trust, char *const *environment)
+{
+	const char *users = value_of(environment, "SSL_CERT_DIR");
+	int error = add_to_folders(trust, SYSTEM_FOLDERS);
+
+	if (!error && users && !strstr(SYSTEM_FOLDERS, users))
+		error = add_to_folders(trust, users);
+	return error;
+}
+
 // --- environment ----------------------------------------------------------------
 
 // Without a system bundle, a bundle of ours alone in the folder.
@@ -311,6 +379,8 @@ static int set_up(struct trust *trust, const char *folder, char *const *environm
 	error = overlay_system(trust);
 	if (!error && !trust->bundle)
 		error = make_own_bundle(trust);
+	if (!error)
+		error = overlay_folders(trust, environment);
 	if (!error)
 		error = overlay_java(trust, environment);
 	return error ? error : set_environment(trust, environment);

@@ -10,6 +10,7 @@
 
 #include "extension/bundle.h"
 #include "extension/keystore.h"
+#include "extension/subject.h"
 #include "extension/trust.h"
 
 static const char pem[] =
@@ -154,6 +155,25 @@ static void keystore_falls_back_on_roots(void **state)
 	assert_int_equal(out.bytes[11], 2);
 	assert_true(contains(out.bytes, out.size, "\0\0\0\6AppTap", 10));
 	bundle_free(&out);
+}
+
+// The name has capitals, spaces to fold, and a second attribute; the number is
+// what `openssl x509 -subject_hash` says of it.
+static void subject_is_hashed_as_openssl_does(void **state)
+{
+	static const uint8_t certificate[] = {
+		0x30, 0x48, 0x30, 0x46, 0xa0, 0x03, 0x02, 0x01, 0x02, 0x02, 0x01, 0x01, 0x30, 0x00, 0x30, 0x00,
+		0x30, 0x00, 0x30, 0x36, 0x31, 0x19, 0x30, 0x17, 0x06, 0x03, 0x55, 0x04, 0x0a, 0x0c, 0x10, 0x20,
+		0x41, 0x6e, 0x20, 0x20, 0x4f, 0x72, 0x67, 0x61, 0x6e, 0x69, 0x7a, 0x65, 0x64, 0x20, 0x20, 0x31,
+		0x19, 0x30, 0x17, 0x06, 0x03, 0x55, 0x04, 0x03, 0x13, 0x10, 0x41, 0x20, 0x54, 0x45, 0x53, 0x54,
+		0x20, 0x61, 0x75, 0x74, 0x68, 0x6f, 0x72, 0x69, 0x74, 0x79};
+	uint32_t hash = 0;
+
+	(void)state;
+	assert_int_equal(subject_hash(certificate, sizeof certificate, &hash), 0);
+	assert_int_equal(hash, 0x74431922);
+	for (size_t i = 0; i < sizeof certificate; i++)
+		assert_int_equal(subject_hash(certificate, i, &hash), -EINVAL);
 }
 
 static void keystore_refuses(void **state)
@@ -304,11 +324,14 @@ static const char make_authority[] =
 static const char programs[] =
 	"cd %s; U=https://127.0.0.1:4433/; at() { command -v $1 >/dev/null || { echo no $1; return 1; }; }\n"
 	"openssl s_server -quiet -accept 4433 -cert leaf.pem -key leaf.key -www >log2 2>&1 & S=$!\n"
-	"bad=0; try() { \"$@\" >log3 2>&1 || { echo \"not trusted by: $*\"; cat log3; bad=1; }; }\n"
+	"bad=0; try() { \"$@\" </dev/null >log3 2>&1 || { echo \"not trusted by: $*\"; cat log3; bad=1; }; }\n"
 	"for i in 1 2 3 4 5 6 7 8 9; do : | openssl s_client -connect 127.0.0.1:4433 >/dev/null 2>&1 && break; done\n"
 	"at curl && try curl -sS -m 5 $U\n"
 	"at wget && try wget -T 5 -t 1 -q -O /dev/null $U\n"
 	"[ -x /usr/bin/python3 ] && try /usr/bin/python3 -c \"import urllib.request as u; u.urlopen('$U', timeout=5).read()\"\n"
+	// A folder is all that some have to look in, where the kernel lets us add to it.
+	"[ -e /etc/ssl/certs/$(openssl x509 -noout -subject_hash -in ../ca.pem).0 ] && "
+	"try openssl s_client -CApath /etc/ssl/certs -no-CAfile -verify_return_error -connect 127.0.0.1:4433\n"
 	"at perl && perl -MLWP::UserAgent -MLWP::Protocol::https -e 1 2>/dev/null && "
 	"try perl -MLWP::UserAgent -e \"LWP::UserAgent->new->get('$U')->is_success or die\"\n"
 	"at node && try node -e \"fetch('$U').then(r=>r.text()).catch(e=>{console.log(e);process.exit(1)})\"\n"
@@ -411,6 +434,7 @@ int main(void)
 		cmocka_unit_test(keystore_reads_pkcs12),
 		cmocka_unit_test(keystore_falls_back_on_roots),
 		cmocka_unit_test(keystore_refuses),
+		cmocka_unit_test(subject_is_hashed_as_openssl_does),
 		cmocka_unit_test(users_files_are_extended),
 		cmocka_unit_test(system_bundle_holds_both),
 		cmocka_unit_test(java_home_is_followed),

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// der - reading bytes, big-endian numbers and DER values, never beyond the end.
+
+#include "extension/der.h"
+
+const uint8_t *der_take(struct der *r, size_t size)
+{
+	const uint8_t *at = r->at;
+
+	if (size > r->left)
+		return NULL;
+	r->at += size;
+	r->left -= size;
+	return at;
+}
+
+bool der_take_number(struct der *r, int size, uint64_t *out)
+{
+	const uint8_t *at = der_take(r, (size_t)size);
+
+	*out = 0;
+	for (int i = 0; at && i < size; i++)
+		*out = *out << 8 | at[i];
+	return at != NULL;
+}
+
+// Lengths are definite (X.690 section 10.1) and of at most four bytes.
+bool der_take_value(struct der *r, uint8_t tag, size_t *size)
+{
+	const uint8_t *head = der_take(r, 2);
+	uint64_t length;
+
+	if (!head || head[0] != tag)
+		return false;
+	length = head[1];
+	if (length & 0x80 && (length == 0x80 || length > 0x84 ||
+			      !der_take_number(r, (int)(length & 0x7F), &length)))
+		return false;
+	*size = length;
+	return length <= r->left;
+}
+
+bool der_take_inside(struct der *r, uint8_t tag, struct der *inside)
+{
+	size_t size;
+
+	if (!der_take_value(r, tag, &size))
+		return false;
+	inside->left = size;
+	inside->at = der_take(r, size);
+	return inside->at != NULL;
+}

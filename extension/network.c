@@ -20,9 +20,11 @@
 // loopback device. So those go in through lo, from a packet socket; a mark on it
 // selects the first rule, else they would be routed out again.
 //
-// ::1 cannot be a source on the tunnel's routes (prefsrc must be an address of
-// the device, and the kernel keeps ::1 off all but lo), so a program that has not bound its socket
-// speaks to ::1 from the host's main address, or where there is none from OWN6.
+// What is sent to ::1 must come from ::1, but a route's source has to be an
+// address of its device, and the kernel keeps ::1 off all but lo. It asks when the route
+// is made: so that is made through a nexthop object on lo, which is then moved to the
+// tunnel. Before Linux 5.3 there are none; a program that has not bound its socket
+// then speaks to ::1 from the host's main address, or where there is none from own6.
 
 #include "extension/network.h"
 
@@ -37,6 +39,7 @@
 #include <linux/if_tun.h>
 #include <linux/ip.h>
 #include <linux/filter.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
@@ -53,11 +56,13 @@
 enum {
 	TABLE_OUT = 10,
 	MARK_IN = 1,
+	NEXTHOP = 1,		// its number
+	LO = 1,			// its index, in every namespace
 	QUEUE = 4096,		// packets the device holds for us
 };
 
 // Where the host has no IPv4 address, one that is nobody's (RFC 7335); where
-// it has no IPv6 address, a unique local one (RFC 4193), used for ::1 only.
+// it has no IPv6 address, a unique local one (RFC 4193), used for ::1 at need.
 static const struct host_address own4 = {AF_INET, {192, 0, 0, 2}};
 static const struct host_address own6 = {AF_INET6,
 	{0xfd, 0x61, 0x70, 0x70, 0x74, 0x61, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
@@ -195,7 +200,7 @@ static int add_route(struct route_socket *r, unsigned char table, const struct h
 	route->rtm_scope = source->family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	route->rtm_type = RTN_UNICAST;
 	if (prefix)
-		mnl_attr_put(message, RTA_DST, host_address_size(to), to->bytes);
+		mnl_attr_put(message, RTA_DST, host_address_size(source), to->bytes);
 	mnl_attr_put_u32(message, RTA_OIF, NETWORK_TUNNEL_INDEX);
 	mnl_attr_put(message, RTA_PREFSRC, host_address_size(source), source->bytes);
 	return ask(r, message);
@@ -212,7 +217,7 @@ static int add_local_route(struct route_socket *r, const struct host_address *to
 	route->rtm_protocol = RTPROT_STATIC;
 	route->rtm_type = RTN_LOCAL;
 	mnl_attr_put(message, RTA_DST, host_address_size(to), to->bytes);
-	mnl_attr_put_u32(message, RTA_OIF, 1);
+	mnl_attr_put_u32(message, RTA_OIF, LO);
 	return ask(r, message);
 }
 
@@ -330,8 +335,6 @@ static int add_addresses(struct route_socket *r, const struct host *host)
 		error = add_address(r, &host->address[i], false);
 	if (!error && !host->main4.family)
 		error = add_address(r, &own4, false);
-	if (!error && host->ipv6 && !host->main6.family)
-		error = add_address(r, &own6, true);
 	return error;
 }
 
@@ -348,8 +351,6 @@ static int add_routes(struct route_socket *r, const struct host *host)
 		error = add_route(r, TABLE_OUT, NULL, 0, &host->main6);
 	if (!error && host->main6.family)
 		error = add_route(r, RT_TABLE_MAIN, NULL, 0, &host->main6);
-	if (!error && host->ipv6 && !host->main6.family)
-		error = add_route(r, TABLE_OUT, &own6, 128, &own6);
 	return error;
 }
 
@@ -369,7 +370,7 @@ static int set_up(struct route_socket *r, const struct host *host, uint16_t mtu,
 	if ((error = open_route(r)))
 		return error;
 	*what = "bring up the loopback device";
-	if ((error = set_link(r, 1, 0, true, false, false)))
+	if ((error = set_link(r, LO, 0, true, false, false)))
 		return error;
 	*what = "set up the tunnel device";
 	if ((error = set_link(r, NETWORK_TUNNEL_INDEX, mtu, false, true, host->ipv6)))
@@ -414,7 +415,7 @@ static int open_packet(void)
 	struct sock_fprog program = {.len = 1, .filter = nothing};
 	// Bound for its device: what is written needs no address. The protocol is
 	// 0, so nothing is received, and the filter says so again.
-	struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_ifindex = 1};
+	struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_ifindex = LO};
 	int on = 1, mark = MARK_IN;
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error;
@@ -476,17 +477,65 @@ static bool loopback6_works(int packet)
 	return works;
 }
 
+static int set_nexthop(struct route_socket *r, int device, int flags)
+{
+	struct nlmsghdr *message = begin(r, RTM_NEWNEXTHOP, NLM_F_CREATE | flags);
+	struct nhmsg *nexthop = mnl_nlmsg_put_extra_header(message, sizeof *nexthop);
+
+	nexthop->nh_family = AF_INET6;
+	nexthop->nh_protocol = RTPROT_STATIC;
+	mnl_attr_put_u32(message, NHA_ID, NEXTHOP);
+	mnl_attr_put_u32(message, NHA_OIF, (uint32_t)device);
+	return ask(r, message);
+}
+
+static int add_route_by_nexthop(struct route_socket *r)
+{
+	struct nlmsghdr *message = begin(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+	struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof *route);
+
+	route->rtm_family = AF_INET6;
+	route->rtm_dst_len = 128;
+	route->rtm_table = TABLE_OUT;
+	route->rtm_protocol = RTPROT_STATIC;
+	route->rtm_type = RTN_UNICAST;
+	mnl_attr_put(message, RTA_DST, 16, loopback6.bytes);
+	mnl_attr_put(message, RTA_PREFSRC, 16, loopback6.bytes);
+	mnl_attr_put_u32(message, RTA_NH_ID, NEXTHOP);
+	return ask(r, message);
+}
+
+static int route_from_itself(struct route_socket *r)
+{
+	int error = set_nexthop(r, LO, NLM_F_EXCL);
+
+	if (!error)
+		error = add_route_by_nexthop(r);
+	return error ? error : set_nexthop(r, NETWORK_TUNNEL_INDEX, NLM_F_REPLACE);
+}
+
+static int route_from_other(struct route_socket *r, const struct host *host)
+{
+	int error;
+
+	if (host->main6.family)
+		return add_route(r, TABLE_OUT, &loopback6, 128, &host->main6);
+	error = add_address(r, &own6, true);
+	if (!error)
+		error = add_route(r, TABLE_OUT, &own6, 128, &own6);
+	return error ? error : add_route(r, TABLE_OUT, &loopback6, 128, &own6);
+}
+
 // To the tunnel; or if the way back in is not to be had, to the namespace itself.
 static int route_loopback6(const struct host *host, bool tunnel)
 {
-	const struct host_address *source = host->main6.family ? &host->main6 : &own6;
 	struct route_socket r = {0};
 	int error = open_route(&r);
 
-	if (!error && tunnel)
-		error = add_route(&r, TABLE_OUT, &loopback6, 128, source);
-	else if (!error)
+	if (!error && !tunnel)
 		error = add_local_route(&r, &loopback6);
+	else if (!error && route_from_itself(&r))
+		error = route_from_other(&r, host);
 	if (r.socket)
 		mnl_socket_close(r.socket);
 	return error;

@@ -180,6 +180,8 @@ static inline int inside_talk(const char *kind, const char *bound, const char *t
 	int server = socket(address.ss_family, type, 0), client, peer;
 	struct timeval patience = {.tv_sec = 5};
 	char text[8] = "";
+	struct sockaddr_storage from;
+	socklen_t from_size = sizeof from;
 
 	CHECK(server >= 0 && !bind(server, (struct sockaddr *)&address, size));
 	CHECK(!stream || !listen(server, 8));
@@ -196,7 +198,14 @@ static inline int inside_talk(const char *kind, const char *bound, const char *t
 		inside_exchange(peer, client);
 	} else {
 		CHECK(write(client, "hello", 5) == 5);
-		CHECK(recv(server, text, sizeof text, 0) == 5 && !memcmp(text, "hello", 5));
+		CHECK(recvfrom(server, text, sizeof text, 0, (struct sockaddr *)&from, &from_size) == 5 &&
+		      !memcmp(text, "hello", 5));
+		// Its answer comes from the address that was asked, as the client insists.
+		if (!strcmp(bound, to) || !strcmp(to, "127.0.0.1") || !strcmp(to, "::1")) {
+			CHECK(sendto(server, "there", 5, 0, (struct sockaddr *)&from, from_size) == 5);
+			setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+			CHECK(recv(client, text, sizeof text, 0) == 5 && !memcmp(text, "there", 5));
+		}
 	}
 	return 0;
 }

@@ -232,7 +232,7 @@ static int read_key(struct authority *authority)
 	long got;
 	int error = read_file(authority, authority->key_path, true, &text, &size);
 
-	if (error)
+	if (error || !text)
 		return error;
 	at = text;
 	got = pem_read(&at, text + size, key_label, der, sizeof(der));

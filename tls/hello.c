@@ -322,9 +322,9 @@ static void client_hello(struct reader *reader, struct hello *out)
 		extension(reader, out);
 }
 
-enum hello_verdict hello_read(const void *first, size_t size, struct hello *out)
+enum hello_verdict hello_read(const void *bytes_so_far, size_t size, struct hello *out)
 {
-	const uint8_t *start = first;
+	const uint8_t *start = bytes_so_far;
 	struct reader reader = { .at = start, .end = start + size, .message = MESSAGE_HEADER };
 	struct hello hello = { 0 };
 

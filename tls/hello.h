@@ -30,10 +30,10 @@ struct hello {
 	size_t size;			// bytes of the records that held it
 };
 
-// `bytes` is all that came so far on the connection. The hello may be cut into
+// `bytes_so_far` is all that came on the connection. The hello may be cut into
 // any number of records (RFC 8446 5.1). Answers HELLO_NOT as soon as it can be
 // known, and at the latest when HELLO_SIZE_MAX bytes did not hold it.
 // `out` is filled only with HELLO_WHOLE.
-enum hello_verdict hello_read(const void *bytes, size_t size, struct hello *out);
+enum hello_verdict hello_read(const void *bytes_so_far, size_t size, struct hello *out);
 
 #endif

@@ -3,7 +3,10 @@
 //
 // A context with its leaf is kept for each pair of an origin's leaf and what was
 // made of it, so that a second connection costs a look-up. wolfSSL counts its
-// contexts' users, so one that is dropped lives on in its connections.
+// contexts' users, so one that is dropped lives on in its connections. What a
+// chain was found to be is kept as well, for a minute: judging costs more than
+// all else in a handshake. The leaf's own dates need no such care, since the app
+// reads them for itself.
 
 #include "tls/house.h"
 
@@ -17,7 +20,17 @@
 #include "tls/leaves.h"
 #include "tls/mint.h"
 
-enum { LEAVES_MAX = 1024, EARLY_DATA_SKIPPED = 1 << 20 };
+enum {
+	LEAVES_MAX = 1024, VERDICTS_MAX = 1024,
+	VERDICT_SECONDS = 60,
+	EARLY_DATA_SKIPPED = 1 << 20,
+};
+
+// A chain that was judged, and for how long that stands.
+struct judged {
+	struct verdict verdict;
+	time_t until;
+};
 
 struct tls_house {
 	struct authority *authority;
@@ -27,7 +40,7 @@ struct tls_house {
 	struct issuer_key leaf, shadow;
 	uint8_t leaf_der[KEY_DER_MAX];
 	int leaf_der_size;
-	struct leaves *leaves;
+	struct leaves *leaves, *verdicts;
 	WOLFSSL_CTX *client, *client_old;	// up to TLS 1.3, up to 1.2
 };
 
@@ -71,7 +84,8 @@ int tls_open(struct tls_house **out, const struct tls_options *options, char *wh
 	house->authority = options->authority;
 	house->insecure = options->insecure;
 	house->leaves = leaves_open(LEAVES_MAX, drop_context);
-	if (!house->leaves)
+	house->verdicts = leaves_open(VERDICTS_MAX, free);
+	if (!house->leaves || !house->verdicts)
 		goto fail;
 	if (options->upstream_ca) {
 		error = add_upstream(house, options->upstream_ca, why, why_size);
@@ -92,6 +106,7 @@ void tls_close_house(struct tls_house *house)
 	if (!house)
 		return;
 	leaves_close(house->leaves);
+	leaves_close(house->verdicts);
 	wolfSSL_CTX_free(house->client);
 	wolfSSL_CTX_free(house->client_old);
 	issuer_key_close(&house->leaf);
@@ -110,22 +125,63 @@ WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max)
 	bool old = version_max < 0x0304;
 	WOLFSSL_CTX **place = old ? &house->client_old : &house->client;
 
-	if (*place)
-		return *place;
-	*place = wolfSSL_CTX_new(old ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
-	if (!*place)
+	WOLFSSL_CTX *context = *place;
+
+	if (context)
+		return context;
+	context = wolfSSL_CTX_new(old ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
+	if (!context)
 		return NULL;
-	wolfSSL_CTX_SetMinVersion(*place, WOLFSSL_TLSV1_2);
-	wolfSSL_CTX_set_session_cache_mode(*place, WOLFSSL_SESS_CACHE_OFF);
-	return *place;
+	wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2);
+	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
+	*place = context;
+	return context;
+}
+
+// The same chain for the same host.
+static bool chain_key(uint8_t key[LEAF_KEY_SIZE], const struct der *chain, size_t count,
+		      const char *host)
+{
+	wc_Sha256 hash;
+	bool good;
+
+	if (wc_InitSha256(&hash) != 0)
+		return false;
+	good = wc_Sha256Update(&hash, (const byte *)host, strlen(host) + 1) == 0;
+	for (size_t i = 0; good && i < count; i++)	// DER tells its own length
+		good = wc_Sha256Update(&hash, chain[i].at, chain[i].size) == 0;
+	good = good && wc_Sha256Final(&hash, key) == 0;
+	wc_Sha256Free(&hash);
+	return good;
 }
 
 bool house_judge(struct tls_house *house, struct verdict *out, const struct der *chain,
 		 size_t count, const char *host)
 {
+	uint8_t key[LEAF_KEY_SIZE];
+	time_t now = time(NULL);
+	struct judged *judged;
+
 	if (!house->insecure)
 		roots_add_system(&house->roots);
-	return verify_chain(out, chain, count, &house->roots, host, house->insecure, time(NULL));
+	if (!chain_key(key, chain, count, host))
+		return false;
+	judged = leaves_find(house->verdicts, key);
+	if (judged && now < judged->until) {
+		*out = judged->verdict;
+		return true;
+	}
+	if (!verify_chain(out, chain, count, &house->roots, host, house->insecure, now))
+		return false;
+	if (!judged) {
+		judged = malloc(sizeof(*judged));
+		if (!judged || leaves_keep(house->verdicts, key, judged) != 0) {
+			free(judged);
+			return true;
+		}
+	}
+	*judged = (struct judged){ *out, now + VERDICT_SECONDS };
+	return true;
 }
 
 // --- towards the app --------------------------------------------------------

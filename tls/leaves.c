@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// leaves - the minted leaves that are kept, least recently used out.
+// leaves - things kept under digests, least recently used out.
 //
 // A chained hash over digests, which need no hashing of their own, and a ring
 // through all entries from the most to the least recently used. The head of the

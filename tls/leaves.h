@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// leaves - the minted leaves that are kept, least recently used out.
+// leaves - things kept under digests, least recently used out.
 //
 // Within the room only. Knows nothing of what it keeps.
 

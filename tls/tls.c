@@ -377,6 +377,7 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 	struct der leaf = { origin->leaf, origin->leaf_size };
 	uint16_t version = strcmp(origin->version, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
 	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version);
+	char alpn[ALPN_TEXT_MAX];
 	int error;
 
 	if (!context) {
@@ -387,8 +388,9 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 	if (error)
 		return error;
 	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, NULL);
-	if (origin->alpn[0] && wolfSSL_UseALPN(end->ssl, (char *)(uintptr_t)origin->alpn,
-			strlen(origin->alpn), WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) != WOLFSSL_SUCCESS)
+	memcpy(alpn, origin->alpn, sizeof(alpn));
+	if (alpn[0] && wolfSSL_UseALPN(end->ssl, alpn, strlen(alpn),
+				       WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) != WOLFSSL_SUCCESS)
 		return -EPROTO;
 	return 0;
 }

@@ -227,6 +227,46 @@ static void refuses_where_a_client_certificate_is_asked_for(void **state)
 	}
 }
 
+// Nothing is verified in the handshake but this: that the origin holds the key to
+// the chain that it shows. Anybody can show one.
+static void refuses_a_chain_without_its_key(void **state)
+{
+	static const struct { const char *certificate, *key; } table[] = {
+		{ "good", "other" }, { "rsa", "rsa2" }, { "selfsigned", "good" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(table) / sizeof(*table); i++) {
+		const struct origin_options origin = {
+			.certificate = table[i / 2].certificate, .key = table[i / 2].key,
+			.version_max = i % 2 ? 0x0303 : 0x0304,
+		};
+
+		for (int insecure = 0; insecure < 2; insecure++) {
+			struct world world = { 0 };
+
+			world_start(&world, &plain_app, &origin, "root.crt", insecure);
+			world_shake(&world);
+			assert_int_equal(world.connect_result, -EPROTO);
+			assert_null(world.accept);
+			world_end(&world);
+		}
+	}
+}
+
+static void refuses_what_it_cannot_read(void **state)
+{
+	const struct origin_options origin = { .certificate = "critical" };
+	struct world world = { 0 };
+
+	(void)state;
+	world_start(&world, &plain_app, &origin, "root.crt", false);
+	world_shake(&world);
+	assert_int_equal(world.connect_result, -EPROTO);
+	assert_true(strlen(tls_error(world.connect)) > 0);
+	world_end(&world);
+}
+
 static void says_what_an_origin_answered(void **state)
 {
 	static const uint8_t alert[] = { 21, 3, 3, 0, 2, 2, 40 };
@@ -552,6 +592,8 @@ int main(void)
 		cmocka_unit_test(takes_all_as_good_when_told),
 		cmocka_unit_test(a_self_signed_leaf_can_be_trusted),
 		cmocka_unit_test(refuses_where_a_client_certificate_is_asked_for),
+		cmocka_unit_test(refuses_a_chain_without_its_key),
+		cmocka_unit_test(refuses_what_it_cannot_read),
 		cmocka_unit_test(says_what_an_origin_answered),
 		cmocka_unit_test(tells_its_secrets),
 		cmocka_unit_test(tells_them_in_time),

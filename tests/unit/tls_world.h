@@ -54,6 +54,7 @@ static const char world_script[] =
 	"leaf good inter 10 $good extendedKeyUsage=serverAuth,clientAuth\n"
 	"cp good.crt incomplete.pem; cp good.key incomplete.key\n"
 	"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key; leaf rsa root 10 $good\n"
+	"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa2.key\n"
 	"openssl genpkey -algorithm ED25519 -out ed25519.key; leaf ed25519 root 10 $good\n"
 	"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key; leaf p384 inter 10 $good\n"
 	"leaf expired inter -1 $good\n"
@@ -202,6 +203,7 @@ static const struct tls_wire world_wire = { party_read, party_write, party_secre
 
 struct origin_options {
 	const char *certificate;	// NAME of NAME.pem and NAME.key
+	const char *key;		// another NAME than that; NULL: the same
 	const char *alpn;		// what it chooses, NULL: it knows no ALPN
 	uint16_t version_max;		// 0: any
 	bool asks;			// for a client certificate
@@ -240,7 +242,7 @@ static void origin_open(struct origin *origin, const struct origin_options *opti
 	snprintf(name, sizeof(name), "%s.pem", options->certificate);
 	assert_int_equal(wolfSSL_CTX_use_certificate_chain_file(origin->context, world_path(name)),
 			 WOLFSSL_SUCCESS);
-	snprintf(name, sizeof(name), "%s.key", options->certificate);
+	snprintf(name, sizeof(name), "%s.key", options->key ? options->key : options->certificate);
 	assert_int_equal(wolfSSL_CTX_use_PrivateKey_file(origin->context, world_path(name),
 							 WOLFSSL_FILETYPE_PEM), WOLFSSL_SUCCESS);
 	wolfSSL_CTX_set_verify(origin->context, options->asks ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE,

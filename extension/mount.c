@@ -22,7 +22,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STAGE "/tmp"
+// The folder that is mounted over for a moment: the first that there is.
+static const char *find_stage(void)
+{
+	static const char *const folders[] = {"/tmp", "/run", "/var", "/etc"};
+
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+		if (!access(folders[i], X_OK))
+			return folders[i];
+	return "/mnt";
+}
 
 int mount_detach(void)
 {
@@ -73,7 +82,7 @@ static int make_read_only(const char *folder)
 	       -errno : 0;
 }
 
-static int lay_one(const struct launch_overlay *overlay, int target, size_t number)
+static int lay_one(const char *stage, const struct launch_overlay *overlay, int target, size_t number)
 {
 	char from[64], to[64];
 	struct stat like;
@@ -81,7 +90,7 @@ static int lay_one(const struct launch_overlay *overlay, int target, size_t numb
 
 	if (fstat(target, &like))
 		return -errno;
-	snprintf(from, sizeof from, STAGE "/%zu", number);
+	snprintf(from, sizeof from, "%s/%zu", stage, number);
 	snprintf(to, sizeof to, "/proc/self/fd/%d", target);
 	error = make_file(from, overlay->bytes, overlay->size, &like);
 	if (!error && mount(from, to, NULL, MS_BIND, NULL))
@@ -91,19 +100,20 @@ static int lay_one(const struct launch_overlay *overlay, int target, size_t numb
 
 static int lay_files(const struct launch_options *options, const int *targets, const char **where)
 {
+	const char *stage = find_stage();
 	int error;
 
-	*where = STAGE;
-	if ((error = mount_tmpfs(STAGE)))
+	*where = stage;
+	if ((error = mount_tmpfs(stage)))
 		return error;
 	for (size_t i = 0; i < options->overlay_count && !error; i++) {
 		*where = options->overlays[i].path;
 		if (targets[i] >= 0)
-			error = lay_one(&options->overlays[i], targets[i], i);
+			error = lay_one(stage, &options->overlays[i], targets[i], i);
 	}
 	if (!error)
-		error = make_read_only(STAGE);
-	if (umount2(STAGE, MNT_DETACH) && !error)
+		error = make_read_only(stage);
+	if (umount2(stage, MNT_DETACH) && !error)
 		error = -errno;
 	return error;
 }
@@ -126,22 +136,23 @@ static int lay_overlays(const struct launch_options *options, const char **where
 	return error;
 }
 
-static int lay_layer(const char *name, const struct launch_overlay *overlay, const char *folder)
+static int lay_layer(const char *stage, const char *name, const struct launch_overlay *overlay,
+		     const char *folder)
 {
 	char file[512], options[128];
 	int error;
 
-	if (snprintf(file, sizeof file, STAGE "/%s", name) >= (int)sizeof file)
+	if (snprintf(file, sizeof file, "%s/%s", stage, name) >= (int)sizeof file)
 		return -ENAMETOOLONG;
 	if ((error = make_file(file, overlay->bytes, overlay->size, NULL)))
 		return error;
-	snprintf(options, sizeof options, "lowerdir=" STAGE ":%s", folder);
+	snprintf(options, sizeof options, "lowerdir=%s:%s", stage, folder);
 	return mount("apptap", folder, "overlay", MS_NOSUID | MS_NODEV, options) ? -errno : 0;
 }
 
 static void add_file(const struct launch_overlay *overlay)
 {
-	const char *name = strrchr(overlay->path, '/');
+	const char *name = strrchr(overlay->path, '/'), *stage = find_stage();
 	char path[4096], folder[64];
 	int fd;
 
@@ -152,9 +163,9 @@ static void add_file(const struct launch_overlay *overlay)
 	if (fd < 0)
 		return;
 	snprintf(folder, sizeof folder, "/proc/self/fd/%d", fd);
-	if (!mount_tmpfs(STAGE)) {
-		lay_layer(name + 1, overlay, folder);
-		umount2(STAGE, MNT_DETACH);
+	if (!mount_tmpfs(stage)) {
+		lay_layer(stage, name + 1, overlay, folder);
+		umount2(stage, MNT_DETACH);
 	}
 	close(fd);
 }

@@ -6,10 +6,12 @@
 #include <setjmp.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <cmocka.h>
 
 #include "extension/obstacle.h"
@@ -516,6 +518,57 @@ static void locked_tun(void **state)
 	assert_true(passes);
 }
 
+// Root in a container: no CAP_SYS_ADMIN, but a user namespace with everyone in it.
+static void body_restricted_root(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	char *argv[] = {"grep", "-q", "0 *0 *4294967295", "/proc/self/uid_map", NULL};
+	struct launch *launch;
+
+	CHECK(!syscall(SYS_capget, &header, data));
+	data[0].permitted &= ~(1U << CAP_SYS_ADMIN);
+	data[0].effective = data[0].permitted;
+	CHECK(!syscall(SYS_capset, &header, data) && !prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN));
+	launch = inside_open(argv);
+	CHECK(inside_run(launch) == 0);
+	launch_close(launch, false);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+// A world of its own where user namespaces are off.
+static void body_no_namespaces(void)
+{
+	char *argv[] = {"true", NULL};
+	struct launch_options options = {.argv = argv, .environment = environ, .mtu = 1500};
+	struct launch *launch;
+	char why[512] = "";
+
+	CHECK(!unshare(CLONE_NEWUSER));
+	write_text("/proc/self/setgroups", "deny");
+	write_text("/proc/self/uid_map", "1000 0 1");
+	write_text("/proc/self/gid_map", "1000 0 1");
+	write_text("/proc/sys/user/max_user_namespaces", "0");
+	CHECK(launch_open(&launch, &options, why, sizeof why) == -ENOSPC);
+	CHECK(!launch && strstr(why, "user.max_user_namespaces=0"));
+}
+
+static void locked_namespaces(void **state)
+{
+	(void)state;
+	if (getuid())
+		skip();
+	assert_true(inside_passes(body_restricted_root, false));
+	assert_true(inside_passes(body_no_namespaces, false));
+}
+
 // --- each as root and as an ordinary user ------------------------------------------------
 
 static void both(void (*body)(void))
@@ -560,6 +613,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(obstacles),
 		cmocka_unit_test(locked_tun),
+		cmocka_unit_test(locked_namespaces),
 		cmocka_unit_test(test_surroundings),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_exec_fails),

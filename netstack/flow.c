@@ -15,6 +15,7 @@
 // TIME_WAIT does not exist here: nothing is delayed on a tunnel, and the app's
 // kernel keeps its own.
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -72,23 +73,29 @@ static void drop_queue(struct netstack_flow *flow)
 	flow->queued = 0;
 }
 
+// Off every list; only the struct remains.
+static void die(struct netstack_flow *flow)
+{
+	if (flow->state == FLOW_DEAD)
+		return;
+	flow->state = FLOW_DEAD;
+	flow->stack->counters.flows--;
+	flow_unhash(flow);
+	LIST_REMOVE(flow, all);
+	if (flow->is_timed)
+		LIST_REMOVE(flow, timed);
+	if (flow->is_touched)
+		TAILQ_REMOVE(&flow->stack->touched, flow, touched);
+	flow->is_timed = flow->is_touched = false;
+	drop_queue(flow);
+	ring_free(&flow->ring);
+	free(flow->syn);
+	flow->syn = NULL;
+}
+
 void flow_release(struct netstack_flow *flow)
 {
-	if (flow->state != FLOW_DEAD) {
-		flow->state = FLOW_DEAD;
-		flow->stack->counters.flows--;
-		flow_unhash(flow);
-		LIST_REMOVE(flow, all);
-		if (flow->is_timed)
-			LIST_REMOVE(flow, timed);
-		if (flow->is_touched)
-			TAILQ_REMOVE(&flow->stack->touched, flow, touched);
-		flow->is_timed = flow->is_touched = false;
-		drop_queue(flow);
-		ring_free(&flow->ring);
-		free(flow->syn);
-		flow->syn = NULL;
-	}
+	die(flow);
 	if (!flow->is_telling)
 		free(flow);
 }
@@ -281,6 +288,7 @@ void flow_drop(struct netstack_flow *flow)
 void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 {
 	struct tcp_pcb *pcb = flow->pcb;
+	uint32_t acked = pcb->lastack;
 	bool syn = in->bytes[13] & TCP_SYN;
 	// A SYN that was sent again brings nothing new but its number.
 	struct packet *packet = packet_make(&flow->stack->lent, in->bytes,
@@ -296,6 +304,8 @@ void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 		flow->ack_due = true;
 	tcp_clear_flags(pcb, TF_ACK_DELAY);	// or the second segment acknowledges at once
 	flow_input(flow, packet);
+	if (flow->pcb && flow->pcb->lastack != acked && flow->ring.used)
+		flow->new_room = true;	// also when it ends inside a segment of lwIP's
 	flow_leave(flow);
 	flow_touch(flow);
 	if (flow->let_go && flow->new_data && flow->pcb) {
@@ -315,6 +325,7 @@ static size_t sendable(const struct netstack_flow *flow)
 	size_t window = pcb->snd_wnd > flying ? pcb->snd_wnd - flying : 0;
 	size_t waiting = flow->ring.used - flow->ring.written;
 
+	assert(flow->mss > 0);
 	if (pcb->unsent)
 		return 0;	// lwIP is retransmitting, or probing a closed window
 	if (waiting <= window)
@@ -387,10 +398,8 @@ void flow_tick(struct netstack_flow *flow)
 	flow_enter(flow);
 	flow->pcb->last_timer = timer_calls++;
 	tcp_fasttmr();
-	if (flow->pcb) {
-		flow->pcb->last_timer = timer_calls++;
-		tcp_slowtmr();
-	}
+	flow->pcb->last_timer = timer_calls++;
+	tcp_slowtmr();
 	flow_leave(flow);
 	if (flow->let_go && flow->pcb && flow->pcb->state == FIN_WAIT_2 && ++flow->age > ORPHAN_TICKS) {
 		abandon(flow, 0);
@@ -438,11 +447,11 @@ void flow_tell(struct netstack_flow *flow)
 		flow->state = FLOW_OVER;
 		if (!flow->let_go)
 			news->closed(flow->owner, flow->reason);
-		flow_release(flow);
+		die(flow);
 	}
 	flow->is_telling = false;
 	if (flow->state == FLOW_DEAD)
-		flow_release(flow);
+		free(flow);
 }
 
 // --- the door ---------------------------------------------------------------
@@ -485,7 +494,7 @@ void netstack_consume(struct netstack_flow *flow, size_t size)
 	size_t left = size < flow->queued ? size : flow->queued;
 
 	size = left;
-	while (left) {
+	while (left && flow->first) {
 		struct packet *packet = flow->first;
 		struct pbuf *p = &packet->custom.pbuf;
 		u16_t part = (u16_t)(left < p->len ? left : p->len);

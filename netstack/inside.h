@@ -224,7 +224,7 @@ struct letter {
 };
 
 // Writes the IP header that carries `size` bytes to the app.
-size_t letter_header(struct netstack *stack, const struct letter *letter, size_t size, uint8_t *to);
+size_t letter_header(struct netstack *stack, const struct letter *letter, size_t size, uint8_t *ip);
 // Sends bytes[0..size), an upper layer's whole packet, in fragments if it must.
 void letter_send(struct netstack *stack, const struct letter *letter, const uint8_t *bytes, size_t size);
 

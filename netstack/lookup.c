@@ -30,7 +30,7 @@ struct netstack_flow *lookup_find(struct netstack *stack, const struct tuple *tu
 {
 	struct netstack_flow *flow;
 
-	LIST_FOREACH(flow, bucket(stack, tuple), hashed) {
+	for (flow = LIST_FIRST(bucket(stack, tuple)); flow; flow = LIST_NEXT(flow, hashed)) {
 		if (memcmp(&flow->tuple, tuple, sizeof(*tuple)) == 0)
 			return flow;
 	}

@@ -213,7 +213,7 @@ void netstack_count(const struct netstack *stack, struct netstack_counters *out)
 	const struct netstack_flow *flow;
 
 	*out = stack->counters;
-	LIST_FOREACH(flow, &stack->all, all) {
+	for (flow = LIST_FIRST(&stack->all); flow; flow = LIST_NEXT(flow, all)) {
 		out->calls += flow->state == FLOW_CALLING;
 		out->buffered += (uint32_t)flow->queued + flow->ring.used;
 	}

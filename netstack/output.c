@@ -186,7 +186,7 @@ static void send_piece(struct netstack *stack, const struct letter *letter, uint
 {
 	struct iovec iov[2] = {
 		{ header, header_size },
-		{ (void *)(uintptr_t)bytes, size },
+		{ (void *)bytes, size },
 	};
 	struct netstack_packet packet = {
 		.iov = iov, .count = size ? 2 : 1, .size = header_size + size,

@@ -16,57 +16,70 @@ enum {
 };
 
 struct partial {
-	TAILQ_ENTRY(partial) link;
 	struct arrival first;	// of the fragment at offset 0; addresses always
 	uint32_t id;
 	uint32_t units, whole;	// units here; bytes in all, 0: last fragment not seen
 	uint32_t reach;		// end of the furthest fragment
 	uint16_t age;
+	uint64_t serial;	// the lower, the older
 	uint8_t *bytes;
 	uint32_t capacity;
 	uint64_t map[UNITS / 64];
 };
 
 struct pieces {
-	TAILQ_HEAD(, partial) partials;
+	struct partial *partial[PARTIALS_MOST];
 	int count;
+	uint64_t serial;
 	uint8_t *given;		// the datagram that was whole last
 };
 
-static void partial_free(struct pieces *pieces, struct partial *partial)
+static void partial_free(struct pieces *pieces, struct partial **slot)
 {
-	TAILQ_REMOVE(&pieces->partials, partial, link);
+	free((*slot)->bytes);
+	free(*slot);
+	*slot = NULL;
 	pieces->count--;
-	free(partial->bytes);
-	free(partial);
 }
 
-static struct partial *partial_find(struct pieces *pieces, const struct arrival *in, uint32_t id)
+static struct partial **partial_find(struct pieces *pieces, const struct arrival *in, uint32_t id)
 {
-	struct partial *partial;
+	for (int i = 0; pieces->count && i < PARTIALS_MOST; i++) {
+		struct partial *partial = pieces->partial[i];
 
-	TAILQ_FOREACH(partial, &pieces->partials, link) {
-		if (partial->id == id && partial->first.protocol == in->protocol &&
+		if (partial && partial->id == id && partial->first.protocol == in->protocol &&
 		    memcmp(&partial->first.tuple, &in->tuple, sizeof(in->tuple)) == 0)
-			return partial;
+			return &pieces->partial[i];
 	}
 	return NULL;
 }
 
-static struct partial *partial_make(struct pieces *pieces, const struct arrival *in, uint32_t id)
+// An empty slot, or the oldest's.
+static struct partial **slot_for(struct pieces *pieces)
 {
-	struct partial *partial;
+	struct partial **slot = &pieces->partial[0];
 
-	if (pieces->count >= PARTIALS_MOST)
-		partial_free(pieces, TAILQ_FIRST(&pieces->partials));
-	partial = calloc(1, sizeof(*partial));
-	if (!partial)
+	for (int i = 0; *slot && i < PARTIALS_MOST; i++) {
+		if (!pieces->partial[i] || pieces->partial[i]->serial < (*slot)->serial)
+			slot = &pieces->partial[i];
+	}
+	if (*slot)
+		partial_free(pieces, slot);
+	return slot;
+}
+
+static struct partial **partial_make(struct pieces *pieces, const struct arrival *in, uint32_t id)
+{
+	struct partial **slot = slot_for(pieces);
+
+	*slot = calloc(1, sizeof(**slot));
+	if (!*slot)
 		return NULL;
-	partial->first = *in;
-	partial->id = id;
-	TAILQ_INSERT_TAIL(&pieces->partials, partial, link);
+	(*slot)->first = *in;
+	(*slot)->id = id;
+	(*slot)->serial = ++pieces->serial;
 	pieces->count++;
-	return partial;
+	return slot;
 }
 
 static bool partial_overlaps(const struct partial *partial, size_t unit, size_t end)
@@ -84,7 +97,7 @@ static bool partial_put(struct partial *partial, const struct arrival *in, size_
 
 	if (partial_overlaps(partial, unit, last))
 		return false;
-	if (end > partial->capacity) {
+	if (!partial->bytes || end > partial->capacity) {
 		size_t capacity = end * 2 < 65536 ? end * 2 : 65536;
 		uint8_t *bytes = realloc(partial->bytes, capacity);
 
@@ -111,18 +124,15 @@ static bool partial_is_whole(const struct partial *partial)
 
 static struct pieces *pieces_of(struct netstack *stack)
 {
-	if (!stack->pieces) {
+	if (!stack->pieces)
 		stack->pieces = calloc(1, sizeof(*stack->pieces));
-		if (stack->pieces)
-			TAILQ_INIT(&stack->pieces->partials);
-	}
 	return stack->pieces;
 }
 
 bool pieces_add(struct netstack *stack, struct arrival *in, uint32_t id, size_t offset, bool more)
 {
 	struct pieces *pieces = pieces_of(stack);
-	struct partial *partial;
+	struct partial **slot, *partial;
 
 	if (!in->size || offset + in->size > UINT16_MAX || (more && in->size % 8)) {
 		stack->counters.malformed++;
@@ -130,11 +140,12 @@ bool pieces_add(struct netstack *stack, struct arrival *in, uint32_t id, size_t 
 	}
 	if (!pieces)
 		return false;
-	partial = partial_find(pieces, in, id);
-	if (!partial)
-		partial = partial_make(pieces, in, id);
-	if (!partial || !partial_put(partial, in, offset))
+	slot = partial_find(pieces, in, id);
+	if (!slot)
+		slot = partial_make(pieces, in, id);
+	if (!slot || !partial_put(*slot, in, offset))
 		return false;
+	partial = *slot;
 	if (offset == 0)
 		partial->first = *in;
 	if (!more)
@@ -147,7 +158,7 @@ bool pieces_add(struct netstack *stack, struct arrival *in, uint32_t id, size_t 
 	free(pieces->given);
 	pieces->given = partial->bytes;
 	partial->bytes = NULL;
-	partial_free(pieces, partial);
+	partial_free(pieces, slot);
 	return true;
 }
 
@@ -158,26 +169,29 @@ bool pieces_waiting(const struct netstack *stack)
 
 void pieces_tick(struct netstack *stack)
 {
-	struct partial *partial, *next;
+	struct pieces *pieces = stack->pieces;
 
-	if (!stack->pieces)
+	if (!pieces)
 		return;
-	for (partial = TAILQ_FIRST(&stack->pieces->partials); partial; partial = next) {
-		next = TAILQ_NEXT(partial, link);
-		if (++partial->age > PARTIAL_TICKS)
-			partial_free(stack->pieces, partial);
+	for (int i = 0; i < PARTIALS_MOST; i++) {
+		if (pieces->partial[i] && ++pieces->partial[i]->age > PARTIAL_TICKS)
+			partial_free(pieces, &pieces->partial[i]);
 	}
-	free(stack->pieces->given);
-	stack->pieces->given = NULL;
+	free(pieces->given);
+	pieces->given = NULL;
 }
 
 void pieces_free(struct netstack *stack)
 {
-	if (!stack->pieces)
+	struct pieces *pieces = stack->pieces;
+
+	if (!pieces)
 		return;
-	while (stack->pieces->count)
-		partial_free(stack->pieces, TAILQ_FIRST(&stack->pieces->partials));
-	free(stack->pieces->given);
-	free(stack->pieces);
+	for (int i = 0; i < PARTIALS_MOST; i++) {
+		if (pieces->partial[i])
+			partial_free(pieces, &pieces->partial[i]);
+	}
+	free(pieces->given);
+	free(pieces);
 	stack->pieces = NULL;
 }

@@ -27,19 +27,13 @@ static size_t block_room(const struct block *block)
 	return block ? block->capacity - block->used : 0;
 }
 
-// A block of twice the size, up to `most`, if that gives more room.
+// A block of twice the size, up to `most`; instead of the newest if that is empty.
 static void ring_grow(struct ring *ring, size_t most)
 {
 	size_t capacity = ring->newest ? ring->newest->capacity * 2UL : BLOCK_FIRST;
 	struct block *block;
 
-	if (capacity > most)
-		capacity = most;
-	if (ring->newest && ring->newest->capacity >= most && ring->oldest != ring->newest)
-		return;	// the biggest allowed: wait for the app
-	if (ring->newest && ring->newest->capacity >= most && ring->used)
-		return;
-	block = block_make(capacity);
+	block = block_make(capacity < most ? capacity : most);
 	if (!block)
 		return;
 	if (ring->newest && !ring->used) {

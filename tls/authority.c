@@ -347,7 +347,8 @@ static int make_certificate(struct authority *authority)
 	time_t now = time(NULL);
 	struct issuer issuer = { .key = &authority->key };
 	struct issuer_request request = {
-		.key = &authority->key,
+		.key = { authority->key.info, sizeof(authority->key.info) },
+		.key_id = authority->key.id,
 		.extensions = { { constraints, sizeof(constraints) }, { usage, sizeof(usage) } },
 		.extension_count = 2,
 	};

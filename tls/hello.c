@@ -288,6 +288,23 @@ static void extension(struct reader *reader, struct hello *out)
 	bytes(reader, size, NULL);
 }
 
+// The suites of TLS 1.3 leave the certificate's kind open; older ones name it
+// (the IANA registry "TLS Cipher Suites"). What our end does not speak is not
+// counted.
+static bool takes_ecdsa(size_t suite)
+{
+	static const uint16_t older[] = {
+		0xc009, 0xc00a, 0xc023, 0xc024, 0xc02b, 0xc02c, 0xcca9,
+	};
+
+	if (suite >= 0x1301 && suite <= 0x1303)
+		return true;
+	for (size_t i = 0; i < sizeof(older) / sizeof(*older); i++)
+		if (suite == older[i])
+			return true;
+	return false;
+}
+
 // RFC 8446 4.1.2. Repeated extensions are read over each other: the origin
 // refuses such a hello by itself.
 static void client_hello(struct reader *reader, struct hello *out)
@@ -308,7 +325,8 @@ static void client_hello(struct reader *reader, struct hello *out)
 	size = length(reader, 2);			// cipher suites
 	if (reader->trouble == FINE && (size == 0 || size % 2 != 0))
 		wrong(reader);
-	bytes(reader, size, NULL);
+	for (; reader->trouble == FINE && size > 0; size -= 2)
+		out->ecdsa = takes_ecdsa(number(reader, 2)) || out->ecdsa;
 	size = length(reader, 1);			// compression methods
 	if (reader->trouble == FINE && size == 0)
 		wrong(reader);

@@ -27,6 +27,7 @@ struct hello {
 	size_t alpn_size;
 	uint16_t version_min, version_max;	// 0x0301 .. 0x0304, GREASE left out
 	bool psk, early_data, encrypted_client_hello, quic_parameters;
+	bool ecdsa;			// offers a suite for an ECDSA certificate
 	size_t size;			// bytes of the records that held it
 };
 

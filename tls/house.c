@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <wolfssl/wolfcrypt/rsa.h>
+#include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
 #include "tls/leaves.h"
@@ -24,6 +26,7 @@ enum {
 	LEAVES_MAX = 1024, VERDICTS_MAX = 1024,
 	VERDICT_SECONDS = 60,
 	EARLY_DATA_SKIPPED = 1 << 20,
+	RSA_BITS = 2048, PAIR_SECRET_MAX = 1400, PAIR_INFO_MAX = 400,
 };
 
 // A chain that was judged, and for how long that stands.
@@ -32,14 +35,21 @@ struct judged {
 	time_t until;
 };
 
+// The key of all leaves of one kind. Made at first use, never on disk.
+struct pair {
+	uint8_t secret[PAIR_SECRET_MAX];	// DER
+	uint8_t info[PAIR_INFO_MAX];		// SubjectPublicKeyInfo
+	uint8_t id[KEY_ID_SIZE];
+	int secret_size, info_size;
+};
+
 struct tls_house {
 	struct authority *authority;
 	bool insecure, open;
 	struct roots roots;
 	WC_RNG random;
 	struct issuer_key leaf, shadow;
-	uint8_t leaf_der[KEY_DER_MAX];
-	int leaf_der_size;
+	struct pair pairs[2];			// P-256, RSA
 	struct leaves *leaves, *verdicts;
 	WOLFSSL_CTX *client, *client_old;	// up to TLS 1.3, up to 1.2
 };
@@ -111,7 +121,7 @@ void tls_close_house(struct tls_house *house)
 	wolfSSL_CTX_free(house->client_old);
 	issuer_key_close(&house->leaf);
 	issuer_key_close(&house->shadow);
-	explicit_bzero(house->leaf_der, sizeof(house->leaf_der));
+	explicit_bzero(house->pairs, sizeof(house->pairs));
 	roots_close(&house->roots);
 	wc_FreeRng(&house->random);
 	free(house);
@@ -186,20 +196,53 @@ bool house_judge(struct tls_house *house, struct verdict *out, const struct der 
 
 // --- towards the app --------------------------------------------------------
 
-static bool make_keys(struct tls_house *house)
+static bool make_rsa(struct pair *pair, WC_RNG *random)
 {
-	if (house->leaf_der_size > 0)
-		return true;
-	if ((!house->leaf.ready && issuer_key_make(&house->leaf, &house->random) != 0) ||
-	    (!house->shadow.ready && issuer_key_make(&house->shadow, &house->random) != 0))
+	RsaKey key;
+	struct der info, bits;
+	bool good;
+
+	if (wc_InitRsaKey(&key, NULL) != 0)
 		return false;
-	house->leaf_der_size = wc_EccKeyToDer(&house->leaf.key, house->leaf_der,
-					      sizeof(house->leaf_der));
-	return house->leaf_der_size > 0;
+	good = wc_MakeRsaKey(&key, RSA_BITS, WC_RSA_EXPONENT, random) == 0;
+	if (good) {
+		pair->info_size = wc_RsaKeyToPublicDer(&key, pair->info, sizeof(pair->info));
+		pair->secret_size = wc_RsaKeyToDer(&key, pair->secret, sizeof(pair->secret));
+	}
+	wc_FreeRsaKey(&key);
+	if (!good || pair->info_size <= 0)
+		return false;
+	// RFC 5280 4.2.1.2 (1): of the bit string, without its count of unused bits.
+	info = (struct der){ pair->info, pair->info_size };
+	return der_take(&info, DER_SEQUENCE, NULL, &bits) && der_take(&bits, DER_SEQUENCE, NULL, NULL) &&
+	       der_take(&bits, DER_BITS, NULL, &info) && info.size > 1 &&
+	       wc_ShaHash(info.at + 1, info.size - 1, pair->id) == 0;
 }
 
-static WOLFSSL_CTX *make_context(struct tls_house *house, const uint8_t *chain, size_t size,
-				 uint16_t version_max)
+static bool make_p256(struct tls_house *house, struct pair *pair)
+{
+	if (!house->leaf.ready && issuer_key_make(&house->leaf, &house->random) != 0)
+		return false;
+	memcpy(pair->info, house->leaf.info, sizeof(house->leaf.info));
+	memcpy(pair->id, house->leaf.id, sizeof(pair->id));
+	pair->info_size = sizeof(house->leaf.info);
+	pair->secret_size = wc_EccKeyToDer(&house->leaf.key, pair->secret, sizeof(pair->secret));
+	return true;
+}
+
+static bool make_pair(struct tls_house *house, struct pair *pair, bool rsa)
+{
+	if (!house->shadow.ready && issuer_key_make(&house->shadow, &house->random) != 0)
+		return false;
+	if (pair->secret_size > 0)
+		return true;
+	if (!(rsa ? make_rsa(pair, &house->random) : make_p256(house, pair)))
+		pair->secret_size = 0;
+	return pair->secret_size > 0;
+}
+
+static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
+				 uint16_t version_max, const struct pair *pair)
 {
 	WOLFSSL_CTX *context = wolfSSL_CTX_new(version_max < 0x0304 ? wolfTLSv1_2_server_method()
 								    : wolfSSLv23_server_method());
@@ -217,7 +260,7 @@ static WOLFSSL_CTX *make_context(struct tls_house *house, const uint8_t *chain, 
 	wolfSSL_CTX_set_max_early_data(context, EARLY_DATA_SKIPPED);
 	if (wolfSSL_CTX_use_certificate_chain_buffer_format(context, chain, (long)size,
 			WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS ||
-	    wolfSSL_CTX_use_PrivateKey_buffer(context, house->leaf_der, house->leaf_der_size,
+	    wolfSSL_CTX_use_PrivateKey_buffer(context, pair->secret, pair->secret_size,
 			WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS) {
 		wolfSSL_CTX_free(context);
 		return NULL;
@@ -227,10 +270,10 @@ static WOLFSSL_CTX *make_context(struct tls_house *house, const uint8_t *chain, 
 
 // Whatever the minted chain depends on.
 static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], struct der origin_leaf,
-		     const struct verdict *verdict, const char *host, uint16_t version_max)
+		     const struct verdict *verdict, const char *host, uint16_t version_max, bool rsa)
 {
-	uint8_t facts[6] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
-			     verdict->closed, version_max >> 8, version_max & 0xff };
+	uint8_t facts[7] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
+			     verdict->closed, version_max >> 8, version_max & 0xff, rsa };
 	wc_Sha256 hash;
 	bool good;
 
@@ -245,26 +288,31 @@ static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], struct der origin_leaf,
 }
 
 WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
-			  const struct verdict *verdict, const char *host, uint16_t version_max)
+			  const struct verdict *verdict, const char *host, uint16_t version_max,
+			  bool rsa)
 {
+	struct pair *pair = &house->pairs[rsa];
 	struct mint mint = {
 		.authority = authority_issuer(house->authority),
-		.leaf = &house->leaf, .shadow = &house->shadow, .random = &house->random,
+		.shadow = &house->shadow, .random = &house->random,
+		.leaf_id = pair->id, .leaf_signer = rsa ? NULL : &house->leaf,
 	};
 	uint8_t key[LEAF_KEY_SIZE], *chain;
 	WOLFSSL_CTX *context;
 	size_t size;
 
 	version_max = version_max < 0x0304 ? 0x0303 : 0x0304;
-	if (!leaf_key(key, origin_leaf, verdict, host, version_max))
+	if (!leaf_key(key, origin_leaf, verdict, host, version_max, rsa))
 		return NULL;
 	context = leaves_find(house->leaves, key);
 	if (context)
 		return context;
-	if (!make_keys(house) ||
-	    mint_chain(&chain, &size, &mint, origin_leaf, verdict, host, time(NULL)) != 0)
+	if (!make_pair(house, pair, rsa))
 		return NULL;
-	context = make_context(house, chain, size, version_max);
+	mint.leaf = (struct der){ pair->info, pair->info_size };
+	if (mint_chain(&chain, &size, &mint, origin_leaf, verdict, host, time(NULL)) != 0)
+		return NULL;
+	context = make_context(chain, size, version_max, pair);
 	free(chain);
 	if (context && leaves_keep(house->leaves, key, context) != 0) {
 		wolfSSL_CTX_free(context);

@@ -96,7 +96,7 @@ static void put_extensions(struct der_writer *writer, const struct issuer *issue
 	der_wrap(writer, DER_SEQUENCE, mark);
 	wrap_extension(writer, 35, mark);
 	mark = writer->at;
-	der_element(writer, DER_OCTETS, request->key->id, KEY_ID_SIZE);
+	der_element(writer, DER_OCTETS, request->key_id, KEY_ID_SIZE);
 	wrap_extension(writer, 14, mark);
 	for (size_t i = request->extension_count; i-- > 0;)
 		der_put(writer, request->extensions[i].at, request->extensions[i].size);
@@ -135,7 +135,7 @@ static int put_body(struct der_writer *writer, const struct issuer *issuer,
 	int error;
 
 	put_extensions(writer, issuer, request);
-	der_put(writer, request->key->info, sizeof(request->key->info));
+	der_put(writer, request->key.at, request->key.size);
 	der_put(writer, request->subject.at, request->subject.size);
 	der_put(writer, request->validity.at, request->validity.size);
 	der_put(writer, issuer->name.at, issuer->name.size);

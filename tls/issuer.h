@@ -37,7 +37,8 @@ struct issuer {
 // are made from the keys.
 struct issuer_request {
 	struct der subject, validity;
-	const struct issuer_key *key;
+	struct der key;			// SubjectPublicKeyInfo
+	const uint8_t *key_id;		// KEY_ID_SIZE bytes
 	struct der extensions[6];
 	size_t extension_count;
 };

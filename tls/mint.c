@@ -111,7 +111,7 @@ static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 {
 	struct issuer shadow = { origin->issuer, mint->shadow };
 	const struct issuer *issuer = mint->authority;
-	struct issuer_request request = { .key = mint->leaf };
+	struct issuer_request request = { .key = mint->leaf, .key_id = mint->leaf_id };
 	uint8_t *names = malloc(NAMES_MAX), times[64];
 	struct der_writer name_writer = { .base = names, .at = NAMES_MAX, .size = NAMES_MAX };
 	struct der_writer time_writer = { .base = times, .at = sizeof(times), .size = sizeof(times) };
@@ -121,8 +121,8 @@ static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 		return -ENOMEM;
 	mirror(&request, origin);
 	if (verdict->trust == TLS_BAD_CHAIN) {
-		if (verdict->self_signed)
-			shadow.key = mint->leaf;
+		if (verdict->self_signed && mint->leaf_signer)
+			shadow.key = mint->leaf_signer;
 		issuer = &shadow;
 	} else if (verdict->trust == TLS_UNCHECKED && verdict->leaf_fault) {
 		mend(&request, origin, host, now, &name_writer, &time_writer);
@@ -142,7 +142,8 @@ static int sign_shadow(uint8_t *out, size_t size, const struct mint *mint,
 	struct issuer_request request = {
 		.subject = origin->issuer,
 		.validity = origin->validity,
-		.key = mint->shadow,
+		.key = { mint->shadow->info, sizeof(mint->shadow->info) },
+		.key_id = mint->shadow->id,
 	};
 
 	extend(&request, (struct der){ shadow_constraints, sizeof(shadow_constraints) });

@@ -11,7 +11,10 @@
 
 struct mint {
 	const struct issuer *authority;		// what the app trusts
-	struct issuer_key *leaf, *shadow;	// the house's own, never on disk
+	struct issuer_key *shadow;		// what it does not
+	struct der leaf;			// the leaf's SubjectPublicKeyInfo
+	const uint8_t *leaf_id;
+	struct issuer_key *leaf_signer;		// its key, where it can sign itself, or NULL
 	WC_RNG *random;
 };
 

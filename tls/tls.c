@@ -376,7 +376,8 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 {
 	struct der leaf = { origin->leaf, origin->leaf_size };
 	uint16_t version = strcmp(origin->version, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
-	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version);
+	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version,
+					    !hello->ecdsa);
 	char alpn[ALPN_TEXT_MAX];
 	int error;
 

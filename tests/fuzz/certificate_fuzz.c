@@ -34,7 +34,11 @@ static void set_up(void)
 static void mirror(const struct der *chain, const struct certificate *origin,
 		   const struct verdict *verdict)
 {
-	struct mint mint = { &authority, &leaf_key, &shadow_key, &random_numbers };
+	struct mint mint = {
+		.authority = &authority, .shadow = &shadow_key, .random = &random_numbers,
+		.leaf = { leaf_key.info, sizeof(leaf_key.info) }, .leaf_id = leaf_key.id,
+		.leaf_signer = &leaf_key,
+	};
 	struct certificate leaf;
 	struct der all, whole;
 	uint8_t *minted;

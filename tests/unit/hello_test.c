@@ -102,6 +102,7 @@ static void assert_browser(const struct hello *hello, size_t size)
 	assert_int_equal(hello->version_min, 0x0303);
 	assert_int_equal(hello->version_max, 0x0304);
 	assert_true(hello->psk);
+	assert_true(hello->ecdsa);
 	assert_true(hello->early_data);
 	assert_true(hello->encrypted_client_hello);
 	assert_false(hello->quic_parameters);

@@ -104,6 +104,8 @@ static void openssl_meets_openssl(void **state)
 		{ "-tls1_2", "-cipher ECDHE-ECDSA-AES128-SHA256", "TLSv1.2", "" },
 		{ "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "", "TLSv1.3", "" },
 		{ "-no_middlebox", "-no_middlebox", "TLSv1.3", "" },
+		// An app that takes RSA alone.
+		{ "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "", "TLSv1.2", "" },
 	};
 
 	(void)state;

@@ -83,7 +83,8 @@ struct netstack_news {
 	// The flow is over and the pointer dead from here on. 0: both
 	// directions were finished and acknowledged; -ECONNRESET: the app
 	// reset it (or withdrew its call); -ETIMEDOUT: the app's side went
-	// silent. Unread bytes are gone. No netstack_close() is due.
+	// silent. Unread bytes are gone, but 0 waits until all are consumed (and
+	// then comes at the flush). No netstack_close() is due.
 	void (*closed)(void *owner, int reason);
 
 	void (*datagram)(void *context, const struct netstack_datagram *d);
@@ -120,6 +121,7 @@ void *netstack_lend(struct netstack *stack);
 void netstack_flush(struct netstack *stack);
 
 // When netstack_tick() is next due, monotonic nanoseconds; UINT64_MAX: never.
+// A time gone by means at once: after a rest the stack must be told the time.
 uint64_t netstack_deadline(const struct netstack *stack);
 void netstack_tick(struct netstack *stack, uint64_t now);
 
@@ -127,7 +129,8 @@ void netstack_tick(struct netstack *stack, uint64_t now);
 
 void netstack_own(struct netstack_flow *flow, void *owner);
 
-// Completes the handshake with the app.
+// Completes the handshake with the app. 0, -ENOMEM (the call still stands),
+// -EINVAL (not a call).
 int netstack_answer(struct netstack_flow *flow);
 // Ends a call as the origin ended it. The flow is gone after it; no news.
 // With NETSTACK_SILENCE it is kept until the app gives up (its SYNs are
@@ -148,6 +151,7 @@ bool netstack_at_end(const struct netstack_flow *flow);
 // for room). Valid until netstack_commit() or netstack_tick().
 int netstack_reserve(struct netstack_flow *flow, struct iovec iov[2], size_t *size);
 // The first `size` bytes of what was reserved are to be sent (at the flush).
+// 0, -EINVAL (more than was reserved), -EPIPE (finished, or no longer open).
 int netstack_commit(struct netstack_flow *flow, size_t size);
 // Bytes committed and not yet acknowledged by the app.
 size_t netstack_unacked(const struct netstack_flow *flow);

@@ -13,7 +13,7 @@
 
 enum {
 	PACKET_BIG = 65536,
-	PACKET_KEPT = 16384,	// of a lent packet, what is worth its 64 KB
+	PACKET_KEPT = 32768,	// of a lent packet, what is worth its 64 KB
 	PACKET_SMALL = 2048,	// payloads up to here are copied behind one another
 	PACKET_ROOM = 4096,	// what a small packet gets, so that others fit
 	SPARES_MOST = 64,

@@ -144,6 +144,69 @@ static void half_close_by_the_owner(void **state)
 	assert_int_equal(counters.flows, 0);
 }
 
+static void both_close_at_once(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+
+	(void)state;
+	netstack_finish(ear.flow);
+	netstack_flush(t.stack);
+	peer_send(&p, ACK | FIN, NULL, 0);	// has not seen ours
+	p.seq++;
+	assert_segment(last_sent(), ACK, p.ack + 1, p.seq);
+	assert_int_equal(ear.finished, 1);
+	assert_int_equal(ear.closed, 0);
+	p.ack++;
+	peer_send(&p, ACK, NULL, 0);
+	assert_int_equal(ear.closed, 1);
+	assert_int_equal(ear.reason, 0);
+}
+
+// An app whose reset was lost dials again from the same port.
+static void call_on_a_live_flow(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	struct peer again = p;
+	int before = t.count;
+
+	(void)state;
+	again.seq = p.seq + 100000;
+	peer_send(&again, SYN, NULL, 0);
+	assert_int_equal(t.count, before + 1);
+	assert_segment(last_sent(), ACK, p.ack, p.seq);	// RFC 5961 4
+	peer_send(&p, RST, NULL, 0);
+	assert_int_equal(ear.closed, 1);
+	peer_send(&again, SYN, NULL, 0);
+	assert_int_equal(t.calls, 2);
+}
+
+// An MSS option where it has no business, and a scale in a repeated SYN.
+static void options_come_once(void **state)
+{
+	uint8_t packet[64];
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	size_t ip = put_ip(packet, false, IPPROTO_TCP, 24, 0);
+
+	(void)state;
+	owner_write(ear.flow, 3000, 0);
+	memset(packet + ip, 0, 24);
+	wr16(packet + ip, p.port);
+	wr16(packet + ip + 2, p.to);
+	wr32(packet + ip + 4, p.seq);
+	wr32(packet + ip + 8, p.ack);
+	packet[ip + 12] = 0x60;
+	packet[ip + 13] = ACK;
+	wr16(packet + ip + 14, p.window);
+	wr32(packet + ip + 20, 0x02040010);
+	netstack_input(t.stack, packet, ip + 24);
+	netstack_flush(t.stack);
+	assert_int_equal(payload_of(last_sent()), 3000);
+	assert_int_equal(last_sent()->segment, 1460);
+}
+
 static void refusals(void **state)
 {
 	static const struct { enum netstack_refusal how; uint8_t v4[2], v6[2]; } expected[] = {
@@ -595,6 +658,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PLAIN(call_waits_for_answer), PLAIN(bytes_both_ways), OFFLOAD(bytes_both_ways),
 		PLAIN(half_close_by_the_app), PLAIN(half_close_by_the_owner), PLAIN(refusals),
+		PLAIN(both_close_at_once), PLAIN(call_on_a_live_flow), OFFLOAD(options_come_once),
 		PLAIN(silence_stays_silent), PLAIN(calls_withdrawn), PLAIN(resets),
 		OFFLOAD(super_packets), PLAIN(plain_packets_fit), OFFLOAD(back_pressure),
 		OFFLOAD(ring_is_bounded), OFFLOAD(small_window_is_filled), OFFLOAD(closed_window_is_probed),

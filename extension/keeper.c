@@ -317,7 +317,7 @@ static bool reap(struct keeper *k)
 
 static void obey(struct keeper *k, int signals)
 {
-	struct keeper_message message;
+	struct keeper_message message = {0};
 	int error = keeper_receive(k->socket, &message, NULL, NULL, MSG_DONTWAIT);
 
 	if (error == -EAGAIN)

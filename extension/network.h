@@ -18,6 +18,7 @@ enum {
 	// The tunnel's index is asked for, so that a socket bound to the
 	// device can be looked up without asking for it.
 	NETWORK_TUNNEL_INDEX = 100,
+	NETWORK_MARK = 1,	// of packets that are to go in
 };
 
 // The tunnel's descriptor, or -errno. *opened tells whether /dev/net/tun itself

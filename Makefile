@@ -39,9 +39,9 @@ UNIT_SRC := $(wildcard tests/unit/*_test.c)
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
 LWIP_CORE := $(addprefix core/,def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c \
-	raw.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c) \
-	$(addprefix core/ipv4/,icmp.c ip4.c ip4_addr.c ip4_frag.c) \
-	$(addprefix core/ipv6/,icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c nd6.c mld6.c)
+	tcp.c tcp_in.c tcp_out.c timeouts.c) \
+	$(addprefix core/ipv4/,ip4.c ip4_addr.c) \
+	$(addprefix core/ipv6/,icmp6.c inet6.c ip6.c ip6_addr.c nd6.c)
 LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \

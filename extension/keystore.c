@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "extension/der.h"
+#include "extension/asn1.h"
 #include "extension/sha1.h"
 
 enum {
@@ -36,29 +36,29 @@ enum {
 
 // --- reading --------------------------------------------------------------------
 
-static bool skip_text(struct der *r)
+static bool skip_text(struct asn1 *r)
 {
 	uint64_t size;
 
-	return der_take_number(r, 2, &size) && der_take(r, size);
+	return asn1_take_number(r, 2, &size) && asn1_take(r, size);
 }
 
-static bool skip_entry(struct der *r, uint64_t version)
+static bool skip_entry(struct asn1 *r, uint64_t version)
 {
 	uint64_t tag, date, size;
 
-	return der_take_number(r, 4, &tag) && tag == TRUSTED && skip_text(r) && der_take_number(r, 8, &date) &&
-	       (version < 2 || skip_text(r)) && der_take_number(r, 4, &size) && der_take(r, size);
+	return asn1_take_number(r, 4, &tag) && tag == TRUSTED && skip_text(r) && asn1_take_number(r, 8, &date) &&
+	       (version < 2 || skip_text(r)) && asn1_take_number(r, 4, &size) && asn1_take(r, size);
 }
 
 // The size of the entries, or 0 where it is no JKS of trusted certificates alone.
 static size_t read_jks(const struct bundle *store, uint64_t *version, uint64_t *count)
 {
-	struct der r = {store->bytes, store->size};
+	struct asn1 r = {store->bytes, store->size};
 	uint64_t magic;
 
-	if (!der_take_number(&r, 4, &magic) || magic != MAGIC || !der_take_number(&r, 4, version) ||
-	    *version < 1 || *version > 2 || !der_take_number(&r, 4, count))
+	if (!asn1_take_number(&r, 4, &magic) || magic != MAGIC || !asn1_take_number(&r, 4, version) ||
+	    *version < 1 || *version > 2 || !asn1_take_number(&r, 4, count))
 		return 0;
 	for (uint64_t i = 0; i < *count; i++)
 		if (!skip_entry(&r, *version))
@@ -145,20 +145,20 @@ static int put_root(struct bundle *out, uint64_t *count, const void *der, size_t
 static int copy_pkcs12(struct bundle *out, const struct bundle *store, uint64_t *count)
 {
 	static const uint8_t x509[] = {6, 10, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 22, 1};
-	struct der r = {store->bytes, store->size};
+	struct asn1 r = {store->bytes, store->size};
 	const uint8_t *found;
 	size_t size;
 	int error = 0;
 
 	while (!error && (found = memmem(r.at, r.left, x509, sizeof x509))) {
-		der_take(&r, (size_t)(found - r.at) + sizeof x509);
-		struct der bag = r;
+		asn1_take(&r, (size_t)(found - r.at) + sizeof x509);
+		struct asn1 bag = r;
 
-		if (!der_take_value(&bag, 0xA0, &size) || !der_take_value(&bag, 0x04, &size))
+		if (!asn1_take_value(&bag, 0xA0, &size) || !asn1_take_value(&bag, 0x04, &size))
 			continue;
 		error = put_root(out, count, bag.at, size);
 		r = bag;
-		der_take(&r, size);
+		asn1_take(&r, size);
 	}
 	return error;
 }

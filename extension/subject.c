@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "extension/der.h"
+#include "extension/asn1.h"
 #include "extension/sha1.h"
 
 enum {
@@ -67,7 +67,7 @@ static bool is_space(uint8_t c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool put_string(struct canon *out, struct der text)
+static bool put_string(struct canon *out, struct asn1 text)
 {
 	struct canon string = {.size = 0};
 
@@ -89,31 +89,31 @@ static bool put_string(struct canon *out, struct der text)
 }
 
 // AttributeTypeAndValue, RFC 5280 section 4.1.2.4.
-static bool put_attribute(struct canon *out, struct der attribute)
+static bool put_attribute(struct canon *out, struct asn1 attribute)
 {
 	static const uint8_t strings[] = {UTF8, PRINTABLE, IA5, VISIBLE};
 	struct canon inside = {.size = 0};
 	const uint8_t *start = attribute.at;
-	struct der type, text;
+	struct asn1 type, text;
 
-	if (!der_take_inside(&attribute, OBJECT, &type) || !put(&inside, start, (size_t)(attribute.at - start)) ||
+	if (!asn1_take_inside(&attribute, OBJECT, &type) || !put(&inside, start, (size_t)(attribute.at - start)) ||
 	    !attribute.left || !memchr(strings, attribute.at[0], sizeof strings) ||
-	    !der_take_inside(&attribute, attribute.at[0], &text) || !put_string(&inside, text))
+	    !asn1_take_inside(&attribute, attribute.at[0], &text) || !put_string(&inside, text))
 		return false;
 	return put_value(out, SEQUENCE, &inside);
 }
 
-static bool put_name(struct canon *out, struct der name)
+static bool put_name(struct canon *out, struct asn1 name)
 {
-	struct der set, attribute;
+	struct asn1 set, attribute;
 
 	while (name.left) {
 		struct canon inside = {.size = 0};
 
-		if (!der_take_inside(&name, SET, &set))
+		if (!asn1_take_inside(&name, SET, &set))
 			return false;
 		while (set.left)
-			if (!der_take_inside(&set, SEQUENCE, &attribute) || !put_attribute(&inside, attribute))
+			if (!asn1_take_inside(&set, SEQUENCE, &attribute) || !put_attribute(&inside, attribute))
 				return false;
 		if (!put_value(out, SET, &inside))
 			return false;
@@ -121,28 +121,28 @@ static bool put_name(struct canon *out, struct der name)
 	return true;
 }
 
-static bool find_subject(struct der certificate, struct der *subject)
+static bool find_subject(struct asn1 certificate, struct asn1 *subject)
 {
-	struct der outer, inner, skipped;
+	struct asn1 outer, inner, skipped;
 
-	if (!der_take_inside(&certificate, SEQUENCE, &outer) || !der_take_inside(&outer, SEQUENCE, &inner))
+	if (!asn1_take_inside(&certificate, SEQUENCE, &outer) || !asn1_take_inside(&outer, SEQUENCE, &inner))
 		return false;
-	if (inner.left && inner.at[0] == VERSION && !der_take_inside(&inner, VERSION, &skipped))
+	if (inner.left && inner.at[0] == VERSION && !asn1_take_inside(&inner, VERSION, &skipped))
 		return false;
-	return der_take_inside(&inner, INTEGER, &skipped) &&	// serial number
-	       der_take_inside(&inner, SEQUENCE, &skipped) &&	// algorithm
-	       der_take_inside(&inner, SEQUENCE, &skipped) &&	// issuer
-	       der_take_inside(&inner, SEQUENCE, &skipped) &&	// validity
-	       der_take_inside(&inner, SEQUENCE, subject);
+	return asn1_take_inside(&inner, INTEGER, &skipped) &&	// serial number
+	       asn1_take_inside(&inner, SEQUENCE, &skipped) &&	// algorithm
+	       asn1_take_inside(&inner, SEQUENCE, &skipped) &&	// issuer
+	       asn1_take_inside(&inner, SEQUENCE, &skipped) &&	// validity
+	       asn1_take_inside(&inner, SEQUENCE, subject);
 }
 
 int subject_hash(const void *certificate, size_t size, uint32_t *out)
 {
-	struct der subject;
+	struct asn1 subject;
 	struct canon name = {.size = 0};
 	uint8_t digest[SHA1_SIZE];
 
-	if (!find_subject((struct der){certificate, size}, &subject) || !put_name(&name, subject))
+	if (!find_subject((struct asn1){certificate, size}, &subject) || !put_name(&name, subject))
 		return -EINVAL;
 	sha1(name.bytes, name.size, digest);
 	*out = digest[0] | (uint32_t)digest[1] << 8 | (uint32_t)digest[2] << 16 | (uint32_t)digest[3] << 24;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "extension/launch.h"
 #include "netstack/netstack.h"
 #include "pcap/capture.h"
 #include "tunnel/datagram.h"
@@ -37,6 +38,7 @@ struct loop {
 	struct loop_parts parts;
 	struct event_base *base;
 	struct event tunnel_event, timer, capture_event;
+	int tunnel;
 	struct netstack *stack;
 	struct sessions *sessions;
 	struct datagrams *datagrams;
@@ -44,7 +46,6 @@ struct loop {
 	uint64_t armed, next_sweep, drain_until, drained_progress;
 	bool tunnel_watched, timer_watched, capture_watched;
 	bool paused, stopped, draining, capture_failed;
-	uint8_t packet[TUN_PACKET_MAX];
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -62,25 +63,37 @@ static void read_clock(struct loop *l)
 
 // --- packets to the app -----------------------------------------------------
 
-// ::1 is taken by the kernel only from its own loopback device.
-static int way_in(const struct loop *l, const struct tun_packet *p)
+static bool is_loopback6(const struct tun_packet *p)
 {
 	static const uint8_t one[16] = {[15] = 1};
 	const uint8_t *header = p->iov[0].iov_base;
 
-	if (p->ipv6 && p->iov[0].iov_len >= 40 && !memcmp(header + 24, one, 16))
-		return l->parts.loopback6;
-	return l->parts.tunnel;
+	return p->ipv6 && p->iov[0].iov_len >= 40 &&
+	       (!memcmp(header + 8, one, 16) || !memcmp(header + 24, one, 16));
 }
 
+// ::1 is taken by the kernel only from its own loopback device.
+static int write_loopback6(struct loop *l, const struct tun_packet *p)
+{
+	uint8_t header[TUN_HEADER];
+	struct iovec iov[1 + TUN_IOV_MAX];
+
+	if (p->count > TUN_IOV_MAX)
+		return -EMSGSIZE;
+	tun_header(p, header);
+	iov[0] = (struct iovec){header, sizeof(header)};
+	memcpy(iov + 1, p->iov, (size_t)p->count * sizeof(*iov));
+	return launch_write_loopback6(l->parts.launch, iov, 1 + p->count);
+}
+
+// What the device has no room for is lost as on any wire; the stack sends it
+// again.
 static void write_packet(struct loop *l, const struct tun_packet *p)
 {
-	int fd = way_in(l, p);
-
-	// What the device has no room for is lost as on any wire; the stack
-	// sends it again.
-	if (fd >= 0)
-		(void)tun_write(fd, p);
+	if (is_loopback6(p))
+		(void)write_loopback6(l, p);
+	else
+		(void)tun_write(l->tunnel, p);
 }
 
 static void on_output(void *context, const struct netstack_packet *p)
@@ -103,7 +116,8 @@ static bool read_packet(struct loop *l)
 {
 	struct tun_packet p;
 	struct packet view;
-	int size = tun_read(l->parts.tunnel, l->packet, &p);
+	void *bytes = netstack_lend(l->stack);
+	int size = bytes ? tun_read(l->tunnel, bytes, &p) : -ENOMEM;
 
 	if (size < 0) {
 		if (size != -EAGAIN && size != -EINTR) {
@@ -112,9 +126,9 @@ static bool read_packet(struct loop *l)
 		}
 		return false;
 	}
-	if (packet_read(&view, l->packet, (size_t)size))
+	if (packet_read(&view, bytes, (size_t)size))
 		return true;
-	struct iovec iov = {l->packet, (size_t)size};
+	struct iovec iov = {bytes, (size_t)size};
 	p.iov = &iov;
 	p.count = 1;
 	read_clock(l);
@@ -122,7 +136,7 @@ static bool read_packet(struct loop *l)
 	if (flow && flow->inside)
 		write_packet(l, &p);
 	else if (!address_is_multicast(&view.to))
-		netstack_input(l->stack, l->packet, (size_t)size);
+		netstack_input(l->stack, bytes, (size_t)size);
 	return true;
 }
 
@@ -147,10 +161,14 @@ static void read_tunnel(struct loop *l)
 		pause_if_full(l);
 }
 
+static void do_due(struct loop *l);
+
+// The wait may have been long: the stack hears of it before the packets.
 static void on_tunnel(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
+	do_due(context);
 	read_tunnel(context);
 }
 
@@ -213,8 +231,11 @@ static void arm_timer(struct loop *l, uint64_t now)
 	l->armed = due;
 }
 
-static void do_due(struct loop *l, uint64_t now)
+static void do_due(struct loop *l)
 {
+	read_clock(l);
+	uint64_t now = tap_now(l->parts.tap);
+
 	if (netstack_deadline(l->stack) <= now)
 		netstack_tick(l->stack, now);
 	sessions_tick(l->sessions, now);
@@ -286,7 +307,7 @@ static int open_rooms(struct loop *l)
 
 static int watch_own(struct loop *l)
 {
-	event_assign(&l->tunnel_event, l->base, l->parts.tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
+	event_assign(&l->tunnel_event, l->base, l->tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
 	evtimer_assign(&l->timer, l->base, on_timer, l);
 	l->tunnel_watched = !event_add(&l->tunnel_event, NULL);
 	l->timer_watched = true;
@@ -306,6 +327,7 @@ int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size
 	if (!l)
 		goto fail;
 	l->parts = *parts;
+	l->tunnel = launch_tunnel(parts->launch);
 	l->armed = NEVER;
 	l->base = event_base_new();
 	if (!l->base)
@@ -406,16 +428,14 @@ int loop_run(struct loop *l)
 		arm_timer(l, tap_now(l->parts.tap));
 		if (event_base_loop(l->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
 			return -EIO;
-		read_clock(l);
-		uint64_t now = tap_now(l->parts.tap);
+		do_due(l);
 		if (l->draining)
 			read_tunnel(l);
-		do_due(l, now);
 		more = sessions_pump(l->sessions);
 		netstack_flush(l->stack);
 		pause_if_full(l);
 		if (l->draining)
-			end_if_drained(l, more, now);
+			end_if_drained(l, more, tap_now(l->parts.tap));
 	}
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct capture;
+struct launch;
 struct loop;
 struct policy;
 struct process_finder;
@@ -22,8 +23,7 @@ struct tls_house;
 
 // All borrowed.
 struct loop_parts {
-	int tunnel;
-	int loopback6;			// -1: there is none
+	struct launch *launch;
 	uint16_t mtu;
 	struct tap *tap;
 	struct capture *capture;	// or NULL

@@ -185,8 +185,7 @@ static int open_hall(struct run *r)
 	}
 	r->policy.intercept = r->options->intercept;
 	struct loop_parts loop = {
-		.tunnel = launch_tunnel(r->launch), .loopback6 = launch_loopback6(r->launch),
-		.mtu = r->options->mtu, .tap = r->tap, .capture = r->capture, .finder = r->finder,
+		.launch = r->launch, .mtu = r->options->mtu, .tap = r->tap, .capture = r->capture, .finder = r->finder,
 		.house = r->house, .policy = &r->policy,
 	};
 	return loop_open(&r->loop, &loop, r->why, sizeof(r->why));

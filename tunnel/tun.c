@@ -31,13 +31,12 @@ int tun_read(int fd, void *room, struct tun_packet *out)
 	return (int)out->size;
 }
 
-int tun_write(int fd, const struct tun_packet *packet)
+_Static_assert(sizeof(struct virtio_net_hdr) == TUN_HEADER, "the tunnel's header has 10 bytes");
+
+void tun_header(const struct tun_packet *packet, void *out)
 {
 	struct virtio_net_hdr header = {0};
-	struct iovec iov[1 + TUN_IOV_MAX];
 
-	if (packet->count > TUN_IOV_MAX)
-		return -EMSGSIZE;
 	if (packet->sum_start) {
 		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		header.csum_start = packet->sum_start;
@@ -48,7 +47,18 @@ int tun_write(int fd, const struct tun_packet *packet)
 		header.gso_size = packet->segment;
 		header.hdr_len = packet->header_size;
 	}
-	iov[0] = (struct iovec){&header, sizeof(header)};
+	memcpy(out, &header, sizeof(header));
+}
+
+int tun_write(int fd, const struct tun_packet *packet)
+{
+	uint8_t header[TUN_HEADER];
+	struct iovec iov[1 + TUN_IOV_MAX];
+
+	if (packet->count > TUN_IOV_MAX)
+		return -EMSGSIZE;
+	tun_header(packet, header);
+	iov[0] = (struct iovec){header, sizeof(header)};
 	memcpy(iov + 1, packet->iov, (size_t)packet->count * sizeof(*iov));
 	while (writev(fd, iov, 1 + packet->count) < 0)
 		if (errno != EINTR)

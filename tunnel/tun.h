@@ -23,11 +23,14 @@ struct tun_packet {
 	bool ipv6;
 };
 
-enum { TUN_PACKET_MAX = 65536, TUN_IOV_MAX = 192 };
+enum { TUN_PACKET_MAX = 65535, TUN_IOV_MAX = 192, TUN_HEADER = 10 };
 
 // Reads one packet into `room` (TUN_PACKET_MAX bytes). > 0: its size, with the
 // offload's fields in *out; -EAGAIN; another -errno: the device is gone.
 int tun_read(int fd, void *room, struct tun_packet *out);
+
+// The header that goes before a packet on its way in.
+void tun_header(const struct tun_packet *packet, void *header);
 
 // Writes one. 0, or -errno: -EAGAIN when the device's queue is full, -EIO when
 // it is down.

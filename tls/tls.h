@@ -6,6 +6,10 @@
 // from within tls_handshake(), tls_read(), tls_write() and tls_finish(), and
 // everything answers -EAGAIN when the wire does. Whoever owns the wire calls
 // again when it has more, or room.
+//
+// A house and its ends belong to one thread. When the wire itself broke, calls
+// answer with the wire's own -errno where "-ECONNRESET" is said below; a wire that
+// takes nothing more can still be read, and the other way round.
 
 #ifndef TLS_TLS_H
 #define TLS_TLS_H
@@ -56,7 +60,7 @@ int tls_connect(struct tls **out, struct tls_house *house, const struct hello *h
 int tls_accept(struct tls **out, struct tls_house *house, const struct hello *hello,
 	       const struct tls *origin, const struct tls_wire *wire, void *context);
 
-// 0 when done, -EAGAIN, or -errno: -EPROTO (see tls_error, tls_alert),
+// 0 when done and all of it is on the wire, -EAGAIN, or -errno: -EPROTO (see tls_error, tls_alert),
 // -ECONNRESET (the wire ended).
 int tls_handshake(struct tls *end);
 
@@ -71,7 +75,9 @@ bool tls_pending(const struct tls *end);
 // Bytes of records made and not yet taken by the wire: tls_flush() again.
 bool tls_unsent(const struct tls *end);
 int tls_flush(struct tls *end);
-// Sends close_notify: no more from here. 0, -EAGAIN, -errno.
+// Sends close_notify: no more from here. 0 when it is on the wire, -EAGAIN, -errno.
+// The other direction goes on: what comes can still be read, and after the other
+// side's close_notify can still be written.
 int tls_finish(struct tls *end);
 void tls_close(struct tls *end);
 
@@ -88,7 +94,7 @@ const char *tls_error(const struct tls *end);
 // What became of the origin's certificate.
 enum tls_trust {
 	TLS_TRUSTED,		// verified
-	TLS_UNCHECKED,		// -k
+	TLS_UNCHECKED,		// -k: also mended, so that the app takes it
 	TLS_BAD_LEAF,		// dates, names or usage are wrong: mirrored exactly
 	TLS_BAD_CHAIN,		// unknown authority, self-signed, incomplete: the
 				// app's leaf comes from an authority it does not trust

@@ -38,6 +38,7 @@ struct launch {
 	ino_t namespace;	// of the network, 0 where it could not be read
 	bool running;		// the command
 	bool empty, lost;
+	struct host host;	// as it was when the namespace was made
 };
 
 static ino_t network_of(pid_t pid)
@@ -109,12 +110,11 @@ static int receive_opened(struct launch *launch, char *why, size_t why_size)
 static int fork_keeper(struct launch *launch, const struct launch_options *options)
 {
 	struct keeper keeper = {.options = options};
-	struct host host;
 	int pair[2];
 
 	keeper_record(&keeper.surroundings);
-	host_read(&host);
-	keeper.host = &host;
+	host_read(&launch->host);
+	keeper.host = &launch->host;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	launch->keeper = fork();
@@ -189,6 +189,24 @@ int launch_write_loopback6(const struct launch *launch, const struct iovec *part
 	for (int i = 1; i < count; i++)
 		out[i + 2] = parts[i];
 	return writev(launch->loopback6, out, count + 2) < 0 ? -errno : 0;
+}
+
+bool launch_owns(const struct launch *launch, const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+	const void *bytes = address->sa_family == AF_INET ? (const void *)&v4->sin_addr
+							  : (const void *)&v6->sin6_addr;
+
+	if (address->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+					  : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
+		return true;
+	for (int i = 0; i < launch->host.address_count; i++) {
+		const struct host_address *own = &launch->host.address[i];
+		if (own->family == address->sa_family && !memcmp(own->bytes, bytes, host_address_size(own)))
+			return true;
+	}
+	return false;
 }
 
 int launch_diag(const struct launch *launch)

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -60,6 +61,8 @@ int launch_loopback6(const struct launch *launch);
 // wants an Ethernet header between the two, and the offsets in virtio_net_hdr
 // to count it. 0 or -errno.
 int launch_write_loopback6(const struct launch *launch, const struct iovec *parts, int count);
+// Is it an address of the namespace's own: loopback, or one copied from the host?
+bool launch_owns(const struct launch *launch, const struct sockaddr *address);
 // A NETLINK_SOCK_DIAG socket of the namespace, for process_open().
 int launch_diag(const struct launch *launch);
 // The keeper's pid: every process inside descends from it.

@@ -44,6 +44,7 @@ struct port {
 	uint8_t protocol;
 	union address app, last_peer;
 	int fd;
+	bool raw;		// a ping's socket that shows all replies
 	uint64_t touched;
 	struct event event;
 	struct flow **flows;
@@ -147,7 +148,7 @@ static void port_errors(struct port *p)
 			report_error(p, &peer, &reporter, error, mtu, NULL, 0);
 }
 
-static void to_app(struct port *p, const union address *peer, uint8_t *bytes, size_t size)
+static void to_app(struct port *p, const union address *peer, const uint8_t *bytes, size_t size)
 {
 	struct datagrams *all = p->all;
 	struct netstack_datagram d = {.app = &p->app.any, .peer = &peer->any, .bytes = bytes, .size = size};
@@ -161,12 +162,27 @@ static void to_app(struct port *p, const union address *peer, uint8_t *bytes, si
 		netstack_send_datagram(all->parts.stack, &d);
 		return;
 	}
-	if (size < 8)
-		return;
-	// The host's socket has an identifier of its own; the app knows its.
-	uint16_t id = htons(address_port(&p->app));
-	memcpy(bytes + 4, &id, 2);
 	netstack_send_echo(all->parts.stack, &d);
+}
+
+// A datagram ICMP socket has an identifier of its own, which the host's kernel
+// sees to; the app knows its own. Through a raw socket the app's goes out as it
+// is, and replies to others are passed over.
+static uint8_t *ping_reply(struct port *p, uint8_t *bytes, size_t *size)
+{
+	uint16_t id = htons(address_port(&p->app));
+	size_t header = 0;
+
+	if (p->raw && p->app.any.sa_family == AF_INET)
+		header = *size ? (size_t)(bytes[0] & 15) * 4 : 0;
+	if (*size < header + 8)
+		return NULL;
+	*size -= header;
+	bytes += header;
+	if (p->raw && memcmp(bytes + 4, &id, 2))
+		return NULL;
+	memcpy(bytes + 4, &id, 2);
+	return bytes;
 }
 
 static void port_read(evutil_socket_t fd, short what, void *context)
@@ -178,18 +194,23 @@ static void port_read(evutil_socket_t fd, short what, void *context)
 	p->touched = tap_now(all->parts.tap);
 	for (int n = 0; n < BATCH; n++) {
 		union address peer;
-		socklen_t length = sizeof(peer);
+		socklen_t name = sizeof(peer);
 
 		memset(&peer, 0, sizeof(peer));
-		ssize_t size = recvfrom(fd, all->bytes, SIZE, 0, &peer.any, &length);
+		ssize_t size = recvfrom(fd, all->bytes, SIZE, 0, &peer.any, &name);
 		if (size < 0) {
 			if (errno == EAGAIN)
 				break;
 			continue;	// an error that the queue below explains
 		}
-		if (p->protocol != IPPROTO_UDP)
-			peer.v4.sin_port = 0;
-		to_app(p, &peer, all->bytes, (size_t)size);
+		uint8_t *bytes = all->bytes;
+		size_t length = (size_t)size;
+		if (p->protocol != IPPROTO_UDP) {
+			peer.v4.sin_port = 0;	// where v6 has it too
+			bytes = ping_reply(p, bytes, &length);
+		}
+		if (bytes)
+			to_app(p, &peer, bytes, length);
 	}
 	port_errors(p);
 }
@@ -205,11 +226,11 @@ static struct port *port_find(struct datagrams *all, uint8_t protocol, const uni
 	return p;
 }
 
-static int port_socket(struct datagrams *all, uint8_t protocol, int family)
+static int port_socket(struct datagrams *all, uint8_t protocol, int family, bool *raw)
 {
 	if (protocol == IPPROTO_UDP)
 		return origin_datagram(family);
-	int fd = origin_ping(family);
+	int fd = origin_ping(family, raw);
 	if (fd < 0 && !all->no_ping_said) {
 		all->no_ping_said = true;
 		log_note("pings are not passed on: %s; allow them with: sysctl -w "
@@ -229,7 +250,7 @@ static struct port *port_open(struct datagrams *all, uint8_t protocol, const uni
 	p->all = all;
 	p->protocol = protocol;
 	p->app = *app;
-	p->fd = port_socket(all, protocol, app->any.sa_family);
+	p->fd = port_socket(all, protocol, app->any.sa_family, &p->raw);
 	if (p->fd >= 0 &&
 	    (event_assign(&p->event, all->parts.base, p->fd, EV_READ | EV_PERSIST, port_read, p) ||
 	     (!all->paused && event_add(&p->event, NULL)))) {

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/icmp.h>
 #include <linux/ipv6.h>
 #include <netinet/icmp6.h>
 #include <netinet/tcp.h>
@@ -75,13 +76,33 @@ int origin_datagram(int family)
 	return fd;
 }
 
-int origin_ping(int family)
+// Of all that a raw socket hears, echo replies alone.
+static void only_replies(int fd, int family)
+{
+	struct icmp_filter v4 = {~(1u << ICMP_ECHOREPLY)};
+	struct icmp6_filter v6;
+
+	ICMP6_FILTER_SETBLOCKALL(&v6);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &v6);
+	if (family == AF_INET)
+		(void)setsockopt(fd, SOL_RAW, ICMP_FILTER, &v4, sizeof(v4));
+	else
+		(void)setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &v6, sizeof(v6));
+}
+
+int origin_ping(int family, bool *raw)
 {
 	int protocol = family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	int fd = socket(family, SOCK_DGRAM | flags, protocol), error = errno;
 
+	*raw = fd < 0;
 	if (fd < 0)
-		return -errno;
+		fd = socket(family, SOCK_RAW | flags, protocol);
+	if (fd < 0)
+		return -error;
+	if (*raw)
+		only_replies(fd, family);
 	want_errors(fd, family);
 	return fd;
 }

@@ -20,7 +20,11 @@ void origin_abort(int fd);
 // An unconnected socket that speaks to any peer of the family and is told of
 // ICMP errors. >= 0 or -errno.
 int origin_datagram(int family);
-int origin_ping(int family);
+// For echo requests and their replies. Where the host lets this user have no
+// datagram ICMP socket (net.ipv4.ping_group_range) but a raw one, it is that:
+// *raw is true, identifiers are the caller's to choose, and IPv4 packets come
+// with their IP header.
+int origin_ping(int family, bool *raw);
 
 // How the app is told what a connect or send failed with, and how it is called.
 enum netstack_refusal origin_refusal(int error);

@@ -177,7 +177,7 @@ static int open_hall(struct run *r)
 		snprintf(r->why, sizeof(r->why), "cannot look for processes: %s", strerror(-error));
 		return error;
 	}
-	struct tap_parts tap = {r->capture, r->keylog, r->finder, r->report};
+	struct tap_parts tap = {r->capture, r->keylog, r->launch, r->finder, r->report};
 	r->tap = tap_open(&tap);
 	if (!r->tap) {
 		snprintf(r->why, sizeof(r->why), "no memory");

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extension/launch.h"
 #include "extension/process.h"
 #include "pcap/capture.h"
 #include "pcap/keylog.h"
@@ -110,7 +111,7 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	// Inside, the kernel hands such a packet to its own listener once it
 	// comes back from the tunnel; the host's is not asked.
 	f->inside = protocol != IPPROTO_ICMP &&
-		    (address_is_loopback(peer) || address_same_host(app, peer)) &&
+		    launch_owns(t->parts.launch, &peer->any) &&
 		    process_listens(t->parts.finder, protocol, &app->any, &peer->any);
 	if (f->inside)
 		f->verdict = FLOW_INSIDE;

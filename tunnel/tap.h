@@ -16,6 +16,7 @@
 
 struct capture;
 struct keylog;
+struct launch;
 struct process_finder;
 struct report;
 struct tun_packet;
@@ -25,6 +26,7 @@ struct tap;
 struct tap_parts {
 	struct capture *capture;
 	struct keylog *keylog;
+	const struct launch *launch;
 	struct process_finder *finder;
 	struct report *report;
 };

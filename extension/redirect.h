@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// redirect - programs already on this machine: their sockets onto a tunnel.
+//
+// eBPF programs at a cgroup v2's connect and sendmsg hooks bind the sockets of
+// matching processes to a TUN device, and announce each new flow with its owner
+// before its first packet can be read. Needs root, or CAP_BPF, CAP_NET_ADMIN
+// and CAP_PERFMON.
+//
+// Nothing stays: programs are held by links whose descriptors die with their
+// holders, the device by its descriptor; routes and rules, which outlive a
+// killed process, are taken away by a tiny guard process that sees its
+// partner's death at once.
+
+#ifndef EXTENSION_REDIRECT_H
+#define EXTENSION_REDIRECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct redirect;
+struct spec;
+
+struct redirect_cidr { int family; uint8_t bytes[16]; uint8_t prefix; };
+
+struct redirect_options {
+	const struct spec *spec;	// borrowed during the call
+	uint16_t mtu;
+	bool no_loopback;		// destinations on 127.0.0.0/8 and ::1 are left alone
+	const struct redirect_cidr *only, *except;	// by destination
+	size_t only_count, except_count;
+	const char *netns;		// PID or name of a network namespace to work in; NULL: this one
+};
+
+// Opens the device, loads and attaches. 0, or -errno with a sentence that names
+// what the kernel or the caller lacks and what to do.
+int redirect_open(struct redirect **out, const struct redirect_options *options, char *why, size_t why_size);
+void redirect_close(struct redirect *redirect);
+
+// Another spec from now on, applied as a whole. 0 or -errno.
+int redirect_change(struct redirect *redirect, const struct spec *spec);
+
+// As launch_tunnel() and launch_write_loopback6().
+int redirect_tunnel(const struct redirect *redirect);
+int redirect_write_loopback6(const struct redirect *redirect, const struct iovec *parts, int count);
+bool redirect_owns(const struct redirect *redirect, const struct sockaddr *address);
+// The tunnel device's name, "apptap0".
+const char *redirect_device(const struct redirect *redirect);
+
+// A flow's owner. Read all there are before packets are read off the tunnel.
+struct redirect_owner {
+	int protocol;
+	struct sockaddr_storage app, peer;	// peer of family 0: any (unconnected UDP)
+	pid_t pid, parent;
+	uid_t uid;
+	uint64_t start;			// ns since the epoch
+	char name[64];
+	char path[256], arguments[256], cgroup[256];	// cut; "" where not known
+};
+int redirect_fd(const struct redirect *redirect);	// readable when there are owners
+// 1: *owner is filled; 0: no more.
+int redirect_read(struct redirect *redirect, struct redirect_owner *owner);
+
+#endif

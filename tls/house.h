@@ -21,8 +21,8 @@ bool house_judge(struct tls_house *house, struct verdict *out, const struct der 
 		 size_t count, const char *host);
 
 // The context for an end towards the app, with the leaf that mirrors
-// `origin_leaf`, its key P-256 or, for apps that take nothing else, RSA. Owned by the house, good until the next call. NULL when the leaf
-// cannot be minted.
+// `origin_leaf`, its key P-256 or, for apps that take nothing else, RSA. Owned by
+// the house, good until the next call. NULL when the leaf cannot be minted.
 WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
 			  const struct verdict *verdict, const char *host, uint16_t version_max,
 			  bool rsa);

@@ -72,6 +72,7 @@ static int fail(struct tls *end, int error, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, a line above
 	vsnprintf(end->error, sizeof(end->error), format, arguments);
 	va_end(arguments);
 	end->broken = error;

@@ -49,6 +49,7 @@ static int run(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, a line above
 	vsnprintf(command, sizeof(command), format, arguments);
 	va_end(arguments);
 	return system(command);
@@ -130,7 +131,7 @@ static void is_what_openssl_calls_an_authority(void **state)
 			     "grep -q 'Subject: O = apptap, CN = \"*apptap authority (' text && "
 			     "grep -q 'X509v3 Subject Key Identifier' text", folder), 0);
 	// From a day ago to ten years on.
-	assert_int_equal(run("cd %s && openssl x509 -in ca.pem -noout -checkend %d", folder,
+	assert_int_equal(run("cd %s && openssl x509 -in ca.pem -noout -checkend %d >/dev/null", folder,
 			     3649 * 86400), 0);
 	assert_int_not_equal(run("cd %s && openssl x509 -in ca.pem -noout -checkend %d >/dev/null", folder,
 				 3651 * 86400), 0);

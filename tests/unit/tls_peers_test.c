@@ -110,11 +110,11 @@ static void openssl_meets_openssl(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		char command[1024];
+		char command[1024], line[256];
 		struct tap_report report;
 
 		server_start("good", table[i].server);
-		snprintf(command, sizeof(command), CLIENT "%s </dev/null >client.out 2>&1",
+		snprintf(command, sizeof(command), CLIENT "%s -keylogfile client.keys </dev/null >client.out 2>&1",
 			 (unsigned)tap_port, table[i].client);
 		if (through_tap("root.crt", command, &report) != 0 || report.connect || report.accept)
 			fail_msg("client %s, server %s: %d %d %d %s", table[i].client, table[i].server,
@@ -123,6 +123,11 @@ static void openssl_meets_openssl(void **state)
 		assert_int_equal(report.trust, TLS_TRUSTED);
 		assert_string_equal(report.version, table[i].version);
 		assert_string_equal(report.alpn, table[i].alpn);
+		// Every secret that the client knows, in the same words.
+		snprintf(line, sizeof(line), "cd %s && grep -q '^[CS]' client.keys && "
+			 "! grep '^[A-Z]' client.keys | grep -vxFf keys.log >&2 && rm client.keys",
+			 world_folder);
+		assert_int_equal(system(line), 0);
 	}
 }
 

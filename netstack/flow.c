@@ -61,7 +61,7 @@ void flow_touch(struct netstack_flow *flow)
 	flow->is_touched = true;
 }
 
-static void drop_queue(struct netstack_flow *flow)
+void flow_empty(struct netstack_flow *flow)
 {
 	while (flow->first) {
 		struct packet *packet = flow->first;
@@ -73,8 +73,7 @@ static void drop_queue(struct netstack_flow *flow)
 	flow->queued = 0;
 }
 
-// Off every list; only the struct remains.
-static void die(struct netstack_flow *flow)
+void flow_bury(struct netstack_flow *flow)
 {
 	if (flow->state == FLOW_DEAD)
 		return;
@@ -87,7 +86,7 @@ static void die(struct netstack_flow *flow)
 	if (flow->is_touched)
 		TAILQ_REMOVE(&flow->stack->touched, flow, touched);
 	flow->is_timed = flow->is_touched = false;
-	drop_queue(flow);
+	flow_empty(flow);
 	ring_free(&flow->ring);
 	free(flow->syn);
 	flow->syn = NULL;
@@ -95,7 +94,7 @@ static void die(struct netstack_flow *flow)
 
 void flow_release(struct netstack_flow *flow)
 {
-	die(flow);
+	flow_bury(flow);
 	if (!flow->is_telling)
 		free(flow);
 }
@@ -267,7 +266,7 @@ void flow_input(struct netstack_flow *flow, struct packet *packet)
 	memset(&ip_data, 0, sizeof(ip_data));
 }
 
-static void abandon(struct netstack_flow *flow, int with_reset)
+void flow_abandon(struct netstack_flow *flow, bool with_reset)
 {
 	struct tcp_pcb *pcb = flow->pcb;
 
@@ -278,11 +277,6 @@ static void abandon(struct netstack_flow *flow, int with_reset)
 	tcp_abandon(pcb, with_reset);
 	flow_leave(flow);
 	flow_release(flow);
-}
-
-void flow_drop(struct netstack_flow *flow)
-{
-	abandon(flow, 0);
 }
 
 void flow_segment(struct netstack_flow *flow, const struct arrival *in)
@@ -309,7 +303,7 @@ void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 	flow_leave(flow);
 	flow_touch(flow);
 	if (flow->let_go && flow->new_data && flow->pcb) {
-		abandon(flow, 1);
+		flow_abandon(flow, true);
 		return;
 	}
 	flow_tell(flow);
@@ -402,176 +396,9 @@ void flow_tick(struct netstack_flow *flow)
 	tcp_slowtmr();
 	flow_leave(flow);
 	if (flow->let_go && flow->pcb && flow->pcb->state == FIN_WAIT_2 && ++flow->age > ORPHAN_TICKS) {
-		abandon(flow, 0);
+		flow_abandon(flow, false);
 		return;
 	}
 	flow_touch(flow);
 	flow_tell(flow);
-}
-
-// --- news -------------------------------------------------------------------
-
-static bool listens(const struct netstack_flow *flow)
-{
-	return flow->state != FLOW_DEAD && !flow->let_go;
-}
-
-static bool is_over(const struct netstack_flow *flow)
-{
-	return flow->new_end && (flow->reason < 0 || !flow->first || flow->let_go);
-}
-
-static void tell(struct netstack_flow *flow, bool *happened, void (*news)(void *owner))
-{
-	bool told = *happened;
-
-	*happened = false;
-	if (told && listens(flow))
-		news(flow->owner);
-}
-
-void flow_tell(struct netstack_flow *flow)
-{
-	const struct netstack_news *news = flow->stack->news;
-
-	if (flow->is_telling)
-		return;
-	flow->is_telling = true;
-	if (flow->reason == 0) {
-		tell(flow, &flow->new_opened, news->opened);
-		tell(flow, &flow->new_data, news->data);
-		tell(flow, &flow->new_fin, news->finished);
-		tell(flow, &flow->new_room, news->room);
-	}
-	if (flow->state != FLOW_DEAD && is_over(flow)) {
-		flow->state = FLOW_OVER;
-		if (!flow->let_go)
-			news->closed(flow->owner, flow->reason);
-		die(flow);
-	}
-	flow->is_telling = false;
-	if (flow->state == FLOW_DEAD)
-		free(flow);
-}
-
-// --- the door ---------------------------------------------------------------
-
-void netstack_own(struct netstack_flow *flow, void *owner)
-{
-	flow->owner = owner;
-}
-
-int netstack_peek(struct netstack_flow *flow, struct iovec *iov, int most, size_t *size)
-{
-	int count = 0;
-
-	for (struct packet *packet = flow->first; packet && count < most; packet = packet->next)
-		iov[count++] = (struct iovec){ packet->custom.pbuf.payload, packet->custom.pbuf.len };
-	if (size)
-		*size = flow->queued;
-	return count;
-}
-
-static void open_window(struct netstack_flow *flow, size_t size)
-{
-	struct tcp_pcb *pcb = flow->pcb;
-	uint32_t most = pcb->flags & TF_WND_SCALE ? flow->stack->window : UINT16_MAX;
-
-	pcb->mss = flow->mss;
-	while (size) {
-		u16_t part = (u16_t)(size > UINT16_MAX ? UINT16_MAX : size);
-
-		tcp_recved(pcb, part);
-		size -= part;
-	}
-	if (pcb->rcv_wnd > most)
-		pcb->rcv_wnd = most;
-	pcb->mss = flow->segment;
-}
-
-void netstack_consume(struct netstack_flow *flow, size_t size)
-{
-	size_t left = size < flow->queued ? size : flow->queued;
-
-	size = left;
-	while (left && flow->first) {
-		struct packet *packet = flow->first;
-		struct pbuf *p = &packet->custom.pbuf;
-		u16_t part = (u16_t)(left < p->len ? left : p->len);
-
-		left -= part;
-		flow->queued -= part;
-		pbuf_remove_header(p, part);
-		if (p->len)
-			break;
-		flow->first = packet->next;
-		if (!flow->first)
-			flow->last = NULL;
-		packet_free(packet);
-	}
-	if (flow->pcb)
-		open_window(flow, size);
-	flow_touch(flow);
-}
-
-bool netstack_at_end(const struct netstack_flow *flow)
-{
-	return flow->got_fin && !flow->first;
-}
-
-int netstack_reserve(struct netstack_flow *flow, struct iovec iov[2], size_t *size)
-{
-	*size = 0;
-	if (flow->state != FLOW_LIVE || flow->finish)
-		return 0;
-	return ring_reserve(&flow->ring, flow->stack->window, iov, size);
-}
-
-int netstack_commit(struct netstack_flow *flow, size_t size)
-{
-	if (flow->state != FLOW_LIVE || flow->finish)
-		return -EPIPE;
-	if (!ring_commit(&flow->ring, size))
-		return -EINVAL;
-	flow_touch(flow);
-	flow_arm(flow);
-	return 0;
-}
-
-size_t netstack_unacked(const struct netstack_flow *flow)
-{
-	size_t flying = flow->ring.written;
-
-	if (flow->pcb && flow->pcb->snd_lbb - flow->pcb->lastack < flying)
-		flying = flow->pcb->snd_lbb - flow->pcb->lastack;
-	return flow->ring.used - flow->ring.written + flying;
-}
-
-void netstack_finish(struct netstack_flow *flow)
-{
-	flow->finish = true;
-	flow_touch(flow);
-}
-
-void netstack_abort(struct netstack_flow *flow)
-{
-	if (flow->pcb)
-		abandon(flow, 1);
-	else if (flow->state == FLOW_CALLING)
-		netstack_refuse(flow, NETSTACK_RESET);
-	else
-		flow_release(flow);
-}
-
-void netstack_close(struct netstack_flow *flow)
-{
-	if (!flow->pcb) {
-		netstack_abort(flow);
-		return;
-	}
-	flow->let_go = flow->finish = true;
-	flow->owner = NULL;
-	drop_queue(flow);
-	flow_touch(flow);
-	flow_arm(flow);
 }

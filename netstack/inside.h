@@ -107,7 +107,7 @@ void ring_release(struct ring *ring, size_t size);
 void ring_shrink(struct ring *ring);
 void ring_free(struct ring *ring);
 
-// --- a conversation (flow.c, tell.c, call.c) --------------------------------
+// --- a conversation (flow.c, owner.c, call.c) -------------------------------
 
 enum flow_state {
 	FLOW_CALLING,	// SYN kept, the hall has not decided; call.c moves it on
@@ -148,7 +148,9 @@ struct netstack_flow {
 };
 
 struct netstack_flow *flow_make(struct netstack *stack, const struct tuple *tuple);
-// Off every list and freed, or as soon as its news is told.
+// Off every list and without memory of its own; only the struct remains.
+void flow_bury(struct netstack_flow *flow);
+// Buried and freed, or as soon as its news is told.
 void flow_release(struct netstack_flow *flow);
 void flow_touch(struct netstack_flow *flow);
 void flow_arm(struct netstack_flow *flow);
@@ -159,8 +161,10 @@ void flow_leave(struct netstack_flow *flow);
 void flow_adopt(struct netstack_flow *flow, struct tcp_pcb *pcb);
 err_t flow_accepted(void *arg, struct tcp_pcb *pcb, err_t error);
 void flow_segment(struct netstack_flow *flow, const struct arrival *in);
-// Ends it without a word to the app.
-void flow_drop(struct netstack_flow *flow);
+// Ends it and releases it: with a RST to the app, or without a word.
+void flow_abandon(struct netstack_flow *flow, bool with_reset);
+// Forgets what was received and not consumed.
+void flow_empty(struct netstack_flow *flow);
 void flow_settle(struct netstack_flow *flow);
 void flow_tick(struct netstack_flow *flow);
 void flow_tell(struct netstack_flow *flow);

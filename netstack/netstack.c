@@ -127,7 +127,7 @@ void netstack_free(struct netstack *stack)
 		struct netstack_flow *flow = LIST_FIRST(&stack->all);
 
 		if (flow->pcb)
-			flow_drop(flow);
+			flow_abandon(flow, false);
 		else
 			flow_release(flow);
 	}

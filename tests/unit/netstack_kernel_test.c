@@ -66,6 +66,7 @@ static struct world {
 	atomic_bool stop;
 	struct owner *pending, *slow, *all;
 	atomic_int flows, resets;
+	atomic_int loss, passed;	// each loss'th packet is lost; 0: none
 	uint64_t dropped;
 } world;
 
@@ -79,12 +80,21 @@ static uint64_t now_ns(void)
 
 // --- behind the tunnel ------------------------------------------------------
 
+static bool is_lost(void)
+{
+	int loss = atomic_load(&world.loss);
+
+	return loss && atomic_fetch_add(&world.passed, 1) % loss == loss - 1;
+}
+
 static void output(void *context, const struct netstack_packet *packet)
 {
 	struct virtio_net_hdr header = { 0 };
 	struct iovec iov[40] = { { &header, sizeof(header) } };
 
 	(void)context;
+	if (is_lost())
+		return;
 	memcpy(iov + 1, packet->iov, (size_t)packet->count * sizeof(*iov));
 	if (packet->sum_start) {
 		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -300,7 +310,8 @@ static void read_tunnel(void)
 
 		if (size < (ssize_t)sizeof(header))
 			return;
-		netstack_input(world.stack, packet, (size_t)size - sizeof(header));
+		if (!is_lost())
+			netstack_input(world.stack, packet, (size_t)size - sizeof(header));
 	}
 }
 
@@ -585,6 +596,21 @@ static void slow_readers(void **state)
 	bulk = whole;
 }
 
+// A tunnel loses nothing, but its queue can overflow.
+static void lossy(void **state)
+{
+	size_t whole = bulk;
+
+	(void)state;
+	NEEDS_TUNNEL();
+	atomic_store(&world.loss, 61);
+	bulk = 5000000;
+	send_and_ask(AF_INET, PORT_SINK, bulk);
+	receive_bulk(AF_INET, 262144, 0);
+	bulk = whole;
+	atomic_store(&world.loss, 0);
+}
+
 static void refusals(void **state)
 {
 	static const struct { int port, v4, v6; } expected[] = {
@@ -705,6 +731,7 @@ int main(void)
 		cmocka_unit_test(bulk_up),
 		cmocka_unit_test(bulk_down),
 		cmocka_unit_test(slow_readers),
+		cmocka_unit_test(lossy),
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(connections_in_turn),
 	};

@@ -39,6 +39,29 @@ static void call_waits_for_answer(void **state)
 	}
 }
 
+static void segment_size_fits_the_tunnel(void **state)
+{
+	static const uint16_t mtus[] = { 1280, 9000, 65520 };
+
+	for (size_t i = 0; i < 3; i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			unsigned mss = mtus[i] - (v6 ? 60U : 40U);
+			struct ear ear;
+
+			stack_down(state);
+			stack_up(i & 1, mtus[i]);
+			peer_call(v6, 40000, 80);
+			netstack_answer(t.called);
+			assert_int_equal(rd32(tcp_of(last_sent()) + 20),
+					 0x02040000 | (mss < 65475 ? mss : 65475));
+			peer_open(v6, 40001, &ear);
+			owner_write(ear.flow, 3000, 0);
+			netstack_flush(t.stack);	// judge() looks on
+			assert_int_equal(netstack_unacked(ear.flow), 3000);
+		}
+	}
+}
+
 static void bytes_both_ways(void **state)
 {
 	(void)state;
@@ -656,7 +679,8 @@ static void many_closed_windows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PLAIN(call_waits_for_answer), PLAIN(bytes_both_ways), OFFLOAD(bytes_both_ways),
+		PLAIN(call_waits_for_answer), PLAIN(segment_size_fits_the_tunnel),
+		PLAIN(bytes_both_ways), OFFLOAD(bytes_both_ways),
 		PLAIN(half_close_by_the_app), PLAIN(half_close_by_the_owner), PLAIN(refusals),
 		PLAIN(both_close_at_once), PLAIN(call_on_a_live_flow), OFFLOAD(options_come_once),
 		PLAIN(silence_stays_silent), PLAIN(calls_withdrawn), PLAIN(resets),

@@ -101,6 +101,10 @@ $(BUILD)/obj/%.o: %.c | $(GUEST_STAMPS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(OURS) $(GUEST_$(firstword $(subst /, ,$*))) -c $< -o $@
 
+$(BUILD)/obj/tls/%.o: $(GUESTS)/wolfssl.stamp
+$(BUILD)/lwip/%.o: $(GUESTS)/lwip.stamp
+$(BUILD)/apptap $(UNITS): $(GUEST_STAMPS)
+
 $(BUILD)/libapptap.a: $(OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tools/commands.h"
-#include "tunnel/run.h"
+#include "tunnel/hall.h"
 
 static void help(FILE *to)
 {
@@ -32,7 +32,7 @@ static void help(FILE *to)
 int usage_error(const char *command, const char *sentence)
 {
 	fprintf(stderr, "apptap: %s; see apptap %s%s--help\n", sentence, command, command[0] ? " " : "");
-	return RUN_USAGE;
+	return HALL_USAGE;
 }
 
 int authority_folder(char *out, size_t size, char *why, size_t why_size)
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2) {
 		help(stderr);
-		return RUN_USAGE;
+		return HALL_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		help(stdout);

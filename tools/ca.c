@@ -6,7 +6,7 @@
 
 #include "tls/authority.h"
 #include "tools/commands.h"
-#include "tunnel/run.h"
+#include "tunnel/hall.h"
 
 int command_ca(int argc, char **argv)
 {
@@ -19,7 +19,7 @@ int command_ca(int argc, char **argv)
 	if (authority_folder(folder, sizeof(folder), why, sizeof(why)) ||
 	    authority_open(&authority, folder, why, sizeof(why))) {
 		fprintf(stderr, "apptap: %s\n", why);
-		return RUN_UNAVAILABLE;
+		return HALL_UNAVAILABLE;
 	}
 	if (!strcmp(argv[1], "path")) {
 		puts(authority_path(authority));
@@ -30,7 +30,7 @@ int command_ca(int argc, char **argv)
 	authority_close(authority);
 	if (fflush(stdout)) {
 		perror("apptap: standard output");
-		return RUN_INCOMPLETE;
+		return HALL_INCOMPLETE;
 	}
 	return 0;
 }

@@ -21,7 +21,7 @@ struct asked {
 	{                                                                                          \
 		(void)why;                                                                         \
 		(void)why_size;                                                                    \
-		((struct asked *)into)->run.field = value;                                         \
+		((struct asked *)into)->run.hall.field = value;                                         \
 		return 0;                                                                          \
 	}
 #define FLAG(name, field, is)                                                                      \
@@ -39,8 +39,8 @@ TEXT(set_filter, filter)
 TEXT(set_keylog, keylog_path)
 TEXT(set_flows, flows_path)
 TEXT(set_upstream_ca, upstream_ca)
-FLAG(set_flush, run.flush_each, true)
-FLAG(set_insecure, run.insecure, true)
+FLAG(set_flush, run.hall.flush_each, true)
+FLAG(set_insecure, run.hall.insecure, true)
 FLAG(set_no_wait, run.no_wait, true)
 FLAG(set_quiet, quiet, true)
 FLAG(set_verbose, verbose, true)
@@ -52,7 +52,7 @@ static int set_snaplen(void *into, const char *value, char *why, size_t why_size
 
 	if (options_number(value, 0, 262144, &n, why, why_size))
 		return -1;
-	((struct asked *)into)->run.snaplen = (uint32_t)n;
+	((struct asked *)into)->run.hall.snaplen = (uint32_t)n;
 	return 0;
 }
 
@@ -62,7 +62,7 @@ static int set_mtu(void *into, const char *value, char *why, size_t why_size)
 
 	if (options_number(value, 1280, 65520, &n, why, why_size))
 		return -1;
-	((struct asked *)into)->run.mtu = (uint16_t)n;
+	((struct asked *)into)->run.hall.mtu = (uint16_t)n;
 	return 0;
 }
 
@@ -74,7 +74,7 @@ static int set_tls(void *into, const char *value, char *why, size_t why_size)
 		snprintf(why, why_size, "--tls is intercept or pass, not \"%s\"", value);
 		return -1;
 	}
-	((struct asked *)into)->run.intercept = intercept;
+	((struct asked *)into)->run.hall.intercept = intercept;
 	return 0;
 }
 
@@ -103,7 +103,7 @@ void command_run_help(FILE *to)
 
 int command_run(int argc, char **argv)
 {
-	struct asked asked = {.run = {.mtu = 1500, .intercept = true}};
+	struct asked asked = {.run.hall = {.mtu = 1500, .intercept = true}};
 	char why[512], folder[4096];
 	int at = options_read(rows, &asked, argc, argv, why, sizeof(why));
 
@@ -120,11 +120,11 @@ int command_run(int argc, char **argv)
 		return usage_error("run", "-q and -v contradict each other");
 	if (authority_folder(folder, sizeof(folder), why, sizeof(why))) {
 		fprintf(stderr, "apptap: %s\n", why);
-		return RUN_UNAVAILABLE;
+		return HALL_UNAVAILABLE;
 	}
 	asked.run.argv = argv + at;
-	asked.run.authority_folder = folder;
-	asked.run.lines = asked.verbose || (!asked.quiet && isatty(STDERR_FILENO));
+	asked.run.hall.authority_folder = folder;
+	asked.run.hall.lines = asked.verbose || (!asked.quiet && isatty(STDERR_FILENO));
 	log_open(asked.quiet ? LOG_QUIET : asked.verbose ? LOG_VERBOSE : LOG_USUAL);
 	return run(&asked.run);
 }

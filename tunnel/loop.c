@@ -11,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "extension/launch.h"
 #include "netstack/netstack.h"
 #include "pcap/capture.h"
 #include "tunnel/datagram.h"
@@ -38,7 +37,6 @@ struct loop {
 	struct loop_parts parts;
 	struct event_base *base;
 	struct event tunnel_event, timer, capture_event;
-	int tunnel;
 	struct netstack *stack;
 	struct sessions *sessions;
 	struct datagrams *datagrams;
@@ -83,7 +81,7 @@ static int write_loopback6(struct loop *l, const struct tun_packet *p)
 	tun_header(p, header);
 	iov[0] = (struct iovec){header, sizeof(header)};
 	memcpy(iov + 1, p->iov, (size_t)p->count * sizeof(*iov));
-	return launch_write_loopback6(l->parts.launch, iov, 1 + p->count);
+	return l->parts.inlet.write_loopback6(l->parts.inlet.of, iov, 1 + p->count);
 }
 
 // What the device has no room for is lost as on any wire; the stack sends it
@@ -93,7 +91,7 @@ static void write_packet(struct loop *l, const struct tun_packet *p)
 	if (is_loopback6(p))
 		(void)write_loopback6(l, p);
 	else
-		(void)tun_write(l->tunnel, p);
+		(void)tun_write(l->parts.inlet.tunnel, p);
 }
 
 static void on_output(void *context, const struct netstack_packet *p)
@@ -117,7 +115,7 @@ static bool read_packet(struct loop *l)
 	struct tun_packet p;
 	struct packet view;
 	void *bytes = netstack_lend(l->stack);
-	int size = bytes ? tun_read(l->tunnel, bytes, &p) : -ENOMEM;
+	int size = bytes ? tun_read(l->parts.inlet.tunnel, bytes, &p) : -ENOMEM;
 
 	if (size < 0) {
 		if (size != -EAGAIN && size != -EINTR) {
@@ -307,7 +305,7 @@ static int open_rooms(struct loop *l)
 
 static int watch_own(struct loop *l)
 {
-	event_assign(&l->tunnel_event, l->base, l->tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
+	event_assign(&l->tunnel_event, l->base, l->parts.inlet.tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
 	evtimer_assign(&l->timer, l->base, on_timer, l);
 	l->tunnel_watched = !event_add(&l->tunnel_event, NULL);
 	l->timer_watched = true;
@@ -327,7 +325,6 @@ int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size
 	if (!l)
 		goto fail;
 	l->parts = *parts;
-	l->tunnel = launch_tunnel(parts->launch);
 	l->armed = NEVER;
 	l->base = event_base_new();
 	if (!l->base)

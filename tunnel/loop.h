@@ -12,18 +12,30 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 struct capture;
-struct launch;
 struct loop;
 struct policy;
 struct process_finder;
 struct tap;
 struct tls_house;
 
+// Where the app's packets come from and go to.
+struct loop_inlet {
+	int tunnel;		// nonblocking, as tunnel/tun.h reads and writes it
+	// Packets with ::1 in them: parts[0] is tun_header()'s. 0 or -errno.
+	int (*write_loopback6)(void *of, const struct iovec *parts, int count);
+	// Does a program on the app's own side of the tunnel answer for `peer`?
+	// Then packets to it are written straight back. NULL: never.
+	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
+	void *of;
+};
+
 // All borrowed.
 struct loop_parts {
-	struct launch *launch;
+	struct loop_inlet inlet;
 	uint16_t mtu;
 	struct tap *tap;
 	struct capture *capture;	// or NULL

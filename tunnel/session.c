@@ -261,9 +261,14 @@ static void relay_from_now(struct session *s, enum flow_verdict verdict, const c
 	touch(s);
 }
 
+// The app's ACK moves it on (session_opened), or its RST, where it had given up
+// meanwhile: of a connect that is given up the kernel says nothing.
 static void step_answered(struct session *s)
 {
-	(void)s;	// the app's ACK moves it on: session_opened()
+	if (s->relay.wire[APP].flow)
+		return;
+	s->record->verdict = FLOW_WITHDRAWN;
+	session_end(s, FLOW_NEVER_OPENED);
 }
 
 // --- sniffing ---------------------------------------------------------------

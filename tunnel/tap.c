@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "extension/launch.h"
 #include "extension/process.h"
 #include "pcap/capture.h"
 #include "pcap/keylog.h"
@@ -108,11 +107,8 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	f->touched = t->monotonic;
 	f->name = names_find(t->names, peer);
 	f->process = process_find(t->parts.finder, protocol, &app->any, &peer->any);
-	// Inside, the kernel hands such a packet to its own listener once it
-	// comes back from the tunnel; the host's is not asked.
-	f->inside = protocol != IPPROTO_ICMP &&
-		    launch_owns(t->parts.launch, &peer->any) &&
-		    process_listens(t->parts.finder, protocol, &app->any, &peer->any);
+	f->inside = protocol != IPPROTO_ICMP && t->parts.inside &&
+		    t->parts.inside(t->parts.of, protocol, &app->any, &peer->any);
 	if (f->inside)
 		f->verdict = FLOW_INSIDE;
 	return f;

@@ -16,7 +16,6 @@
 
 struct capture;
 struct keylog;
-struct launch;
 struct process_finder;
 struct report;
 struct tun_packet;
@@ -26,9 +25,11 @@ struct tap;
 struct tap_parts {
 	struct capture *capture;
 	struct keylog *keylog;
-	const struct launch *launch;
 	struct process_finder *finder;
 	struct report *report;
+	// As loop_inlet's in tunnel/loop.h.
+	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
+	void *of;
 };
 
 struct tap *tap_open(const struct tap_parts *parts);

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// hall - what every way of tapping shares.
+
+#include "tunnel/hall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "pcap/capture.h"
+#include "pcap/keylog.h"
+#include "tls/authority.h"
+#include "tls/tls.h"
+#include "tunnel/log.h"
+#include "tunnel/policy.h"
+#include "tunnel/report.h"
+#include "tunnel/tap.h"
+
+struct hall {
+	const struct hall_options *options;
+	char *const *tapped;
+	struct policy policy;
+	struct authority *authority;
+	struct capture *capture;
+	struct keylog *keylog;
+	struct report *report;
+	struct tls_house *house;
+	struct tap *tap;
+	struct loop *loop;
+	int signals, capture_descriptor;
+	char why[512];
+};
+
+static int failed(struct hall *h, int error)
+{
+	log_error("%s", h->why[0] ? h->why : strerror(-error));
+	return error;
+}
+
+// With -w - standard output is the capture's: what a command writes there goes
+// to standard error instead.
+static int take_standard_output(struct hall *h)
+{
+	if (!h->options->capture_path || strcmp(h->options->capture_path, "-"))
+		return 0;
+	if (isatty(STDOUT_FILENO)) {
+		snprintf(h->why, sizeof(h->why), "the capture is no text for a terminal: give -w a file, or pipe it on");
+		return -ENOTTY;
+	}
+	h->capture_descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (h->capture_descriptor < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+		snprintf(h->why, sizeof(h->why), "standard output cannot be the capture's: %s", strerror(errno));
+		return -EBADF;
+	}
+	return 0;
+}
+
+int hall_open(struct hall **out, const struct hall_options *options, char *const *tapped)
+{
+	struct hall *h = calloc(1, sizeof(*h));
+	int error;
+
+	*out = h;
+	if (!h) {
+		log_error("%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	h->options = options;
+	h->tapped = tapped;
+	h->signals = h->capture_descriptor = -1;
+	h->policy.intercept = options->intercept;
+	error = take_standard_output(h);
+	if (!error && options->intercept)
+		error = authority_open(&h->authority, options->authority_folder, h->why, sizeof(h->why));
+	return error ? failed(h, error) : 0;
+}
+
+struct authority *hall_authority(const struct hall *h)
+{
+	return h->authority;
+}
+
+// --- beginning --------------------------------------------------------------
+
+static int open_capture(struct hall *h)
+{
+	const struct hall_options *o = h->options;
+	char comment[4096] = "";
+	size_t n = 0;
+	int error;
+
+	if (!o->capture_path)
+		return 0;
+	for (int i = 0; h->tapped[i] && n < sizeof(comment); i++)
+		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);
+	struct capture_options capture = {
+		.path = o->capture_path, .application = "apptap " APPTAP_VERSION, .comment = comment,
+		.filter = o->filter, .snaplen = o->snaplen, .flush_each = o->flush_each,
+		.descriptor = h->capture_descriptor,
+	};
+	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
+	if (!error)
+		h->capture_descriptor = -1;
+	return error;
+}
+
+static int open_outputs(struct hall *h)
+{
+	const struct hall_options *o = h->options;
+	int error = open_capture(h);
+
+	if (!error && o->keylog_path)
+		error = keylog_open(&h->keylog, o->keylog_path, h->why, sizeof(h->why));
+	if (!error)
+		error = report_open(&h->report, o->flows_path, o->lines, h->why, sizeof(h->why));
+	return error;
+}
+
+static int open_house(struct hall *h)
+{
+	struct tls_options tls = {
+		.authority = h->authority, .upstream_ca = h->options->upstream_ca,
+		.insecure = h->options->insecure,
+	};
+
+	if (!h->authority)
+		return 0;
+	return tls_open(&h->house, &tls, h->why, sizeof(h->why));
+}
+
+// A command keeps the limits it was given; the tap itself needs a descriptor
+// for each of its flows.
+static void raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static int open_signals(struct hall *h)
+{
+	static const int taken[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
+		sigaddset(&set, taken[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return h->signals < 0 ? -errno : 0;
+}
+
+static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
+{
+	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, inlet->inside, inlet->of};
+	struct loop_parts loop = {
+		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
+		.house = h->house, .policy = &h->policy,
+	};
+
+	h->tap = tap_open(&tap);
+	if (!h->tap)
+		return -ENOMEM;
+	loop.tap = h->tap;
+	return loop_open(&h->loop, &loop, h->why, sizeof(h->why));
+}
+
+int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
+{
+	raise_limits();
+	int error = open_signals(h);
+
+	if (!error)
+		error = open_outputs(h);
+	if (!error)
+		error = open_house(h);
+	if (!error)
+		error = open_tap(h, inlet, finder);
+	return error ? failed(h, error) : 0;
+}
+
+struct loop *hall_loop(const struct hall *h)
+{
+	return h->loop;
+}
+
+// --- closing ----------------------------------------------------------------
+
+static bool close_capture(struct hall *h, struct capture_counters *counters)
+{
+	bool said = h->capture && capture_error(h->capture);
+
+	if (!h->capture)
+		return true;
+	capture_count(h->capture, counters);
+	if (!capture_close(h->capture, h->why, sizeof(h->why)))
+		return true;
+	if (!said)
+		log_error("%s", h->why);
+	return false;
+}
+
+// The flows end first, so that their lines are in every file.
+int hall_close(struct hall *h, int status)
+{
+	struct capture_counters counters = {0};
+	bool begun, whole;
+
+	if (!h)
+		return status;
+	begun = h->loop != NULL;
+	loop_close(h->loop);
+	tap_close(h->tap);
+	whole = close_capture(h, &counters);
+	if (begun)
+		report_summary(h->report, h->options->capture_path, counters.packets);
+	if (report_close(h->report, h->why, sizeof(h->why)))
+		whole = false;
+	keylog_close(h->keylog);
+	tls_close_house(h->house);
+	authority_close(h->authority);
+	if (h->signals >= 0)
+		close(h->signals);
+	if (h->capture_descriptor >= 0)
+		close(h->capture_descriptor);
+	free(h);
+	return whole || status ? status : HALL_INCOMPLETE;
+}
+
+// --- signals ----------------------------------------------------------------
+
+int hall_signals(const struct hall *h)
+{
+	return h->signals;
+}
+
+int hall_signal(const struct hall *h, bool *by_terminal)
+{
+	struct signalfd_siginfo info;
+
+	if (read(h->signals, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	*by_terminal = info.ssi_code == SI_KERNEL;
+	return (int)info.ssi_signo;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// hall - what every way of tapping shares: the rooms opened, the turns, and all
+// of it closed again in order.
+//
+// How packets come in and whose they are is the inlet's; who makes it (run,
+// local) knows no more of the rest than this.
+
+#ifndef TUNNEL_HALL_H
+#define TUNNEL_HALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tunnel/loop.h"
+
+struct authority;
+struct hall;
+struct process_finder;
+
+struct hall_options {
+	const char *authority_folder;
+	const char *capture_path;	// NULL: none
+	const char *filter;
+	uint32_t snaplen;
+	bool flush_each;
+	const char *keylog_path, *flows_path;
+	uint16_t mtu;
+	bool intercept, insecure;
+	const char *upstream_ca;
+	bool lines;			// flow lines and a summary
+};
+
+// Exit statuses beside a command's own (sysexits.h has the numbers).
+enum {
+	HALL_USAGE = 64,
+	HALL_UNAVAILABLE = 69,	// what is needed could not be had; nothing was tapped
+	HALL_INCOMPLETE = 74,	// all went well but for the capture or the flow log
+};
+
+// The authority alone is opened; `tapped` (words, NULL at the end) is what the
+// capture says was tapped. Errors were logged. 0 or -errno. All is borrowed.
+int hall_open(struct hall **out, const struct hall_options *options, char *const *tapped);
+// NULL where TLS is not opened.
+struct authority *hall_authority(const struct hall *hall);
+
+// The files, the rooms and the loop. From here on the process has threads, its
+// signals are blocked and its limits raised.
+int hall_begin(struct hall *hall, const struct loop_inlet *inlet, struct process_finder *finder);
+struct loop *hall_loop(const struct hall *hall);
+
+// Ends what runs, writes what is due, frees. Returns `status`, or
+// HALL_INCOMPLETE where that was 0 and a file is incomplete. NULL is fine.
+int hall_close(struct hall *hall, int status);
+
+// --- signals ----------------------------------------------------------------
+
+// Readable when one of SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 came.
+int hall_signals(const struct hall *hall);
+// The next, or 0; *by_terminal: the terminal sent it, to the whole foreground.
+int hall_signal(const struct hall *hall, bool *by_terminal);
+
+#endif

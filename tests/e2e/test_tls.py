@@ -239,6 +239,24 @@ def test_server_speaks_first(t):
         t.equal(done.flow(protocol="tcp")["verdict"], "relayed", "verdict")
 
 
+def test_server_speaks_at_once_every_time(t):
+    """The banner may come in the same instant as the connect's answer: it is never overlooked."""
+    def banner(connection):
+        connection.sendall(b"220 ready\r\n")
+        connection.recv(9)
+    server = t.keep(sockets.Server(t, banner))
+    done = t.tap(t.python("""
+        import socket, sys
+        for n in range(100):
+            s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+            s.settimeout(3)
+            try: assert s.recv(99) == b"220 ready\\r\\n"
+            except TimeoutError: print(n, "had no banner")
+            s.close()
+        """, server.port)).ok()
+    t.equal(done.text, "", "what was missing")
+
+
 def test_pass_leaves_tls_alone(t):
     t.keep(nginx.serve(t))
     done = t.tap(["curl", "-sS", "--cacert", f"{t.pki}/ca.pem", "https://localhost/hello"], options=["--tls", "pass"],

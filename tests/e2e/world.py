@@ -12,6 +12,7 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import fcntl
 import json
 import os
@@ -107,8 +108,10 @@ def dig_hole():
     return hole
 
 
-def play(work, report):
-    """The test itself: answers with one line of JSON on `report`."""
+def play(work, report, limit):
+    """The test itself: answers with one line of JSON on `report`. When it is
+    about to be too late, its log says where it hangs."""
+    faulthandler.dump_traceback_later(max(limit - 2, 1))
     try:
         furnish_network()
         answer = {"verdict": "passed", "text": "", "extra": work()}
@@ -123,7 +126,7 @@ def play(work, report):
     os._exit(0)
 
 
-def first(work, report):
+def first(work, report, limit):
     """Process 1: reaps whatever is orphaned, leaves when the test does."""
     call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
     call("unshare", CLONE_NEWNS)
@@ -132,14 +135,14 @@ def first(work, report):
     test = os.fork()
     if test == 0:
         os.setsid()
-        play(work, report)
+        play(work, report, limit)
     os.close(report)
     while os.wait()[0] != test:
         pass
     os._exit(0)
 
 
-def porter(work, report, log):
+def porter(work, report, limit, log):
     call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
     null = os.open("/dev/null", os.O_RDONLY)
     for ours, theirs in ((null, 0), (log, 1), (log, 2)):
@@ -147,7 +150,7 @@ def porter(work, report, log):
     call("unshare", CLONE_NEWNET | CLONE_NEWPID)
     child = os.fork()
     if child == 0:
-        first(work, report)
+        first(work, report, limit)
     os.close(report)
     os.waitpid(child, 0)
     os._exit(0)
@@ -161,7 +164,7 @@ def alone(work, limit, log):
     if child == 0:
         os.close(reading)
         try:
-            porter(work, report, log)
+            porter(work, report, limit, log)
         except BaseException as error:
             os.write(report, json.dumps({"verdict": "failed", "text": f"no world: {error}"}).encode())
         finally:

@@ -368,6 +368,11 @@ struct process *process_find(struct process_finder *finder, int protocol,
 	return know(finder, finder->last);
 }
 
+struct process *process_read(struct process_finder *finder, pid_t pid)
+{
+	return know(finder, pid);
+}
+
 // For TCP the addresses may be those of a socket that is no listener: of a
 // conversation that stands, or stood until just now. Then the question is asked
 // again with a remote that nothing can have.

@@ -31,7 +31,8 @@ struct process {
 
 struct process_finder;
 
-// `diag` from launch_diag(); `keeper`: only its descendants are looked at.
+// `diag` from launch_diag(); `keeper`: only its descendants are looked at. For
+// process_read() alone neither is needed: -1 and 0.
 int process_open(struct process_finder **out, int diag, pid_t keeper);
 void process_close(struct process_finder *finder);
 
@@ -43,6 +44,10 @@ void process_close(struct process_finder *finder);
 // Owned by the finder and valid until process_close().
 struct process *process_find(struct process_finder *finder, int protocol,
 			     const struct sockaddr *local, const struct sockaddr *remote);
+
+// What the process of that number is, whether it descends from the keeper or not.
+// NULL when there is none (any more). As long valid.
+struct process *process_read(struct process_finder *finder, pid_t pid);
 
 // Does a socket inside the namespace take what is sent from `from` to `to`?
 bool process_listens(struct process_finder *finder, int protocol,

@@ -135,7 +135,7 @@ static int read_item(const struct reader *reader, char *text, struct spec_item *
 	item->kind = SPEC_TEXT;
 	item->text = text;
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		if (strncmp(text, kinds[i].word, strlen(kinds[i].word)))
+		if (strncmp(text, kinds[i].word, strlen(kinds[i].word)) != 0)
 			continue;
 		item->kind = kinds[i].kind;
 		item->text = trim(text + strlen(kinds[i].word));

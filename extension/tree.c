@@ -17,11 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { KERNEL_THREAD = 0x00200000 };	// PF_KTHREAD, linux/sched.h of the kernel itself
+
 int tree_read_process(pid_t pid, struct tree_process *process)
 {
 	char path[32], text[1024];
 	const char *open_bracket, *close_bracket;
 	unsigned long long start;
+	unsigned int flags;
 	int fd, parent;
 	size_t length;
 	ssize_t n;
@@ -47,12 +50,13 @@ int tree_read_process(pid_t pid, struct tree_process *process)
 		length = sizeof process->name - 1;
 	memcpy(process->name, open_bracket + 1, length);
 	if (sscanf(close_bracket + 1,
-		   " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &process->state, &parent, &start) != 3)
+		   " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &process->state, &parent, &flags, &start) != 4)
 		return -EPROTO;
 	process->pid = pid;
 	process->parent = parent;
 	process->start = start;
+	process->kernel = flags & KERNEL_THREAD;
 	return 0;
 }
 
@@ -111,6 +115,15 @@ static int gather(struct tree_process *all, int count, pid_t root)
 		}
 	}
 	return in;
+}
+
+int tree_read_all(struct tree_process **out)
+{
+	struct list list = {0};
+	int error = read_all(&list);
+
+	*out = list.all;
+	return error ? error : list.count;
 }
 
 int tree_read(pid_t root, struct tree_process **out)

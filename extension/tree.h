@@ -4,6 +4,7 @@
 #ifndef EXTENSION_TREE_H
 #define EXTENSION_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,6 +13,7 @@ enum { TREE_MAX = 32768 };
 
 struct tree_process {
 	pid_t pid, parent;
+	bool kernel;		// a thread of the kernel's own
 	char state;		// as in /proc/PID/stat
 	uint64_t start;		// clock ticks after boot
 	char name[32];
@@ -19,6 +21,10 @@ struct tree_process {
 
 // One line of /proc. 0 or -errno.
 int tree_read_process(pid_t pid, struct tree_process *process);
+
+// Every process that can be seen, in no order; their number or -errno. *out is
+// malloc'ed.
+int tree_read_all(struct tree_process **out);
 
 // The descendants of `root`, without it, parents before children; their number
 // or -errno. *out is malloc'ed.

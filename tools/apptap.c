@@ -22,6 +22,7 @@ static void help(FILE *to)
 	      "  apptap run [options] [--] COMMAND [ARG...]   tap a new program; needs no root\n"
 	      "  apptap ca path                               where the authority's certificate is\n"
 	      "  apptap ca export                             print it\n"
+	      "  apptap processes [--json]                    what can be tapped, newest first\n"
 	      "  apptap --help | --version\n"
 	      "\n"
 	      "options of run:\n", to);
@@ -66,7 +67,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*call)(int argc, char **argv);
-	} commands[] = {{"run", command_run}, {"ca", command_ca}};
+	} commands[] = {{"run", command_run}, {"ca", command_ca}, {"processes", command_processes}};
 	char sentence[256];
 
 	if (argc < 2) {

@@ -9,6 +9,7 @@
 
 int command_run(int argc, char **argv);
 int command_ca(int argc, char **argv);
+int command_processes(int argc, char **argv);
 
 // The options of `apptap run`, for the help.
 void command_run_help(FILE *to);

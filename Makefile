@@ -31,7 +31,7 @@ GUEST_netstack := -isystem $(LWIP_SRC)/src/include
 GUEST_tls      := -isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h
 
 ROOMS    ?= netstack tls extension pcap tunnel
-SOURCES  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c)) $(filter-out tools/apptap.c,$(wildcard tools/*.c))
+SOURCES  := $(filter-out %.bpf.c,$(foreach r,$(ROOMS),$(wildcard $(r)/*.c))) $(filter-out tools/apptap.c,$(wildcard tools/*.c))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 TOOL_SRC := tools/apptap.c
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pcap/text.h"
 #include "tunnel/flow.h"
 #include "tunnel/log.h"
 
@@ -156,10 +157,16 @@ static void add_time(cJSON *o, const char *key, uint64_t ns)
 	cJSON_AddStringToObject(o, key, text);
 }
 
+// Arguments and paths may be any bytes; JSON is UTF-8 (RFC 8259 section 8.1).
 static void add_text(cJSON *o, const char *key, const char *text)
 {
-	if (text && text[0])
-		cJSON_AddStringToObject(o, key, text);
+	char *clean = text && text[0] ? strdup(text) : NULL;
+
+	if (!clean)
+		return;
+	text_clean(clean, text, strlen(text));
+	cJSON_AddStringToObject(o, key, clean);
+	free(clean);
 }
 
 static void add_address(cJSON *o, const char *key, const struct flow *f, const union address *a)
@@ -234,6 +241,20 @@ static void write_json(struct report *r, const struct flow *f)
 	cJSON_free(text);
 }
 
+// A process may be named anything; a terminal is to see no control character.
+static void say_line(const char *line)
+{
+	char clean[1024];
+	size_t n = strlen(line);
+
+	text_clean(clean, line, n);
+	clean[n] = 0;
+	for (char *c = clean; *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' ';
+	log_note("%s", clean);
+}
+
 void report_flow(struct report *r, const struct flow *f)
 {
 	char line[1024];
@@ -244,7 +265,7 @@ void report_flow(struct report *r, const struct flow *f)
 	r->bytes[ORIGIN] += f->bytes[ORIGIN];
 	if (r->lines) {
 		report_line(f, line, sizeof(line));
-		log_note("%s", line);
+		say_line(line);
 	}
 	if (r->file && !r->error)
 		write_json(r, f);

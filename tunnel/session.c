@@ -40,12 +40,14 @@ enum state {
 	RELAYING,	// bytes both ways
 	BREAKING,	// the origin broke; what it said before still goes to the app
 	REFUSING,	// the app's handshake failed; the alert still goes to the app
+	REFUSED,	// the origin cannot be reached; the app is told in a moment
 };
 
 // Monotonic ns that a state may last without news.
 #define SNIFF_TIME 30000000000ull
 #define SHAKE_TIME 60000000000ull
 #define BREAK_TIME 5000000000ull
+#define REFUSE_TIME 5000000ull
 #define NEVER UINT64_MAX
 
 struct session {
@@ -53,6 +55,7 @@ struct session {
 	struct session *next, *previous;	// of all
 	struct session *queued_next;
 	bool queued, dead, watched, origin_spoke, app_finished;
+	int refused;		// REFUSED: the errno
 	enum state state;
 	uint64_t deadline;
 	struct flow *record;
@@ -146,15 +149,21 @@ static void session_drop(struct session *s)
 static void session_end(struct session *s, enum flow_close close)
 {
 	unwatch(s);
-	if (close == FLOW_FINISHED) {
+	if (close == FLOW_FINISHED)
 		wire_close(&s->relay.wire[APP]);
-		wire_close(&s->relay.wire[ORIGIN]);
-	} else {
+	else
 		wire_abort(&s->relay.wire[APP]);
+	// All that the app sent is the origin's, also when the tap ends first.
+	if (close == FLOW_FINISHED || (close == FLOW_TAP_ENDED && s->relay.from[APP].over))
+		wire_close(&s->relay.wire[ORIGIN]);
+	else
 		wire_abort(&s->relay.wire[ORIGIN]);
-	}
-	if (s->record->verdict == FLOW_OPEN)
+	if (s->record->verdict == FLOW_OPEN && s->state <= ANSWERED) {
+		s->record->verdict = FLOW_WITHDRAWN;
+		close = FLOW_NEVER_OPENED;
+	} else if (s->record->verdict == FLOW_OPEN) {
 		s->record->verdict = FLOW_RELAYED;
+	}
 	tap_end(s->all->parts.tap, s->record, close);
 	s->all->progress++;
 	session_drop(s);
@@ -214,6 +223,14 @@ static void refuse(struct session *s, int error)
 {
 	struct wire *app = &s->relay.wire[APP];
 
+	// While the app is still inside connect(2) the kernel passes over an ICMP
+	// error, and the app would only learn of it at its next SYN, a second
+	// later. A router would have taken longer.
+	if (origin_refusal(error) != NETSTACK_RESET && s->state == CALLING) {
+		s->refused = error;
+		set_state(s, REFUSED, REFUSE_TIME);
+		return;
+	}
 	s->record->verdict = origin_verdict(error);
 	if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
 		s->record->verdict = FLOW_FAILED;
@@ -243,11 +260,15 @@ static void step_calling(struct session *s)
 		refuse(s, -error);
 		return;
 	}
-	s->origin_spoke = false;
 	set_state(s, ANSWERED, NEVER);
 	error = netstack_answer(app->flow);
 	if (error)
 		refuse(s, -error);
+}
+
+static void step_refused(struct session *s)
+{
+	(void)s;	// the time moves it on: overdue()
 }
 
 static void relay_from_now(struct session *s, enum flow_verdict verdict, const char *reason)
@@ -349,10 +370,7 @@ void session_opened(void *session)
 {
 	struct session *s = session;
 
-	if (s->all->parts.house)
-		set_state(s, SNIFFING, NEVER);
-	else
-		relay_from_now(s, FLOW_RELAYED, NULL);
+	set_state(s, SNIFFING, NEVER);
 	touch(s);
 }
 
@@ -445,6 +463,12 @@ static void step_shaking_origin(struct session *s)
 {
 	if (!s->relay.wire[APP].flow) {
 		session_end(s, FLOW_RESET_BY_APP);
+		return;
+	}
+	if (s->app_finished) {
+		s->record->verdict = FLOW_FAILED;
+		flow_reason(s->record, "the app closed before the origin's handshake was done");
+		session_end(s, FLOW_FINISHED);
 		return;
 	}
 	int error = tls_handshake(s->relay.tls[ORIGIN]);
@@ -588,6 +612,7 @@ static void session_step(struct session *s)
 		[RELAYING] = step_relaying,
 		[BREAKING] = step_breaking,
 		[REFUSING] = step_refusing,
+		[REFUSED] = step_refused,
 	};
 
 	steps[s->state](s);
@@ -638,6 +663,12 @@ static void overdue(struct session *s)
 	case BREAKING:
 		session_end(s, FLOW_RESET_BY_ORIGIN);
 		return;
+	case REFUSED:
+		if (s->relay.wire[APP].flow)
+			refuse(s, s->refused);
+		else
+			session_end(s, FLOW_NEVER_OPENED);
+		return;
 	default:
 		s->record->verdict = FLOW_FAILED;
 		flow_reason(s->record, "the app did not finish its handshake");
@@ -664,7 +695,8 @@ size_t sessions_owing(const struct sessions *all)
 	size_t n = 0;
 
 	for (const struct session *s = all->first; s; s = s->next)
-		n += s->relay.wire[APP].flow && !s->relay.from[APP].over && s->state > ANSWERED;
+		n += s->relay.wire[APP].flow && !s->relay.from[APP].over && s->state > ANSWERED &&
+		     s->state != REFUSED;
 	return n;
 }
 

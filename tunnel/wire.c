@@ -203,9 +203,22 @@ void wire_abort(struct wire *w)
 	let_go(w);
 }
 
+// The kernel answers a close with a RST, and drops what it has not sent, where
+// something is left unread.
+static void discard(struct wire *w)
+{
+	char rest[4096];
+
+	w->readable = true;
+	for (int n = 0; n < 256 && wire_read(w, rest, sizeof(rest)) > 0; n++)
+		;
+}
+
 void wire_close(struct wire *w)
 {
 	if (w->flow)
 		netstack_close(w->flow);
+	if (w->fd >= 0 && w->finished && !w->ended && !w->error)
+		discard(w);
 	let_go(w);
 }

@@ -314,7 +314,7 @@ def test_connections_in_turn(t):
 @only("root", limit=60)
 def test_200_tls_connections_at_once(t):
     t.keep(nginx.serve(t))
-    done = t.tap(["sh", "-c", "for n in $(seq 1 10); do curl -sS --parallel --parallel-immediate --parallel-max 20 --http1.1 --fail "
+    done = t.tap(["sh", "-c", "for n in $(seq 1 10); do curl -sS --parallel --parallel-immediate --parallel-max 20 -4 --http1.1 --fail "
                   + " ".join(["-o /dev/null https://localhost:8443/hello"] * 20) + " & done; wait; echo all"], limit=150).ok()
     t.equal((done.text, [l for l in done.said.splitlines() if l.startswith("curl:")]), ("all\n", []), "what curl said")
     if not done.direct:

@@ -80,8 +80,15 @@ void icmp_send(struct netstack *stack, const struct tuple *tuple, enum netstack_
 	size_t most = ipv6 ? QUOTE_V6 - IPV6_HEADER - ICMP_HEADER : QUOTE_V4 - IPV4_HEADER - ICMP_HEADER;
 	struct kind kind = kind_of(why, ipv6);
 	uint8_t out[QUOTE_V6] = { kind.type, kind.code };
+	// A datagram for which the host itself knows no way: there sendto() fails,
+	// and Linux tells the sender of no softer code than the prohibited ones.
+	bool certain = !ipv6 && !reporter && size > 9 && quote[9] == IPPROTO_UDP;
 	uint32_t sum;
 
+	if (certain && why == NETSTACK_NET_UNREACHABLE)
+		out[1] = 9;
+	if (certain && why == NETSTACK_HOST_UNREACHABLE)
+		out[1] = 10;
 	// A reporter of the other family (a host's IPv4 router for an IPv6 app)
 	// has no address here: the destination itself reports.
 	(void)set_reporter(&letter.from, reporter);
@@ -122,7 +129,8 @@ static size_t rebuild(struct netstack *stack, const struct tuple *tuple,
 	}
 	if (quoted > QUOTE_V6 - header - UDP_HEADER)
 		quoted = QUOTE_V6 - header - UDP_HEADER;
-	memcpy(p, d->bytes, quoted);
+	if (quoted)
+		memcpy(p, d->bytes, quoted);
 	if (protocol != IPPROTO_UDP && quoted >= ECHO_HEADER)
 		put16(p + 4, tuple->app_port);
 	return (size_t)(p - to) + quoted;

@@ -24,6 +24,8 @@ enum { BATCH = 64 };	// packets of one turn
 
 #define SECOND 1000000000ull
 #define DRAIN_TIME (10 * SECOND)
+// For the origins' own ends, which usually follow at once.
+#define GRACE (SECOND / 4)
 #define NEVER UINT64_MAX
 
 struct watch {
@@ -41,7 +43,7 @@ struct loop {
 	struct sessions *sessions;
 	struct datagrams *datagrams;
 	struct watch watches[LOOP_WATCHES];
-	uint64_t armed, next_sweep, drain_until, drained_progress;
+	uint64_t armed, next_sweep, drain_until, grace_until, drained_progress;
 	bool tunnel_watched, timer_watched, capture_watched;
 	bool paused, stopped, draining, capture_failed;
 };
@@ -218,7 +220,7 @@ static void arm_timer(struct loop *l, uint64_t now)
 
 	due = least(due, l->next_sweep);
 	if (l->draining)
-		due = least(due, l->drain_until);
+		due = least(due, least(l->drain_until, l->grace_until));
 	if (l->parts.capture)
 		due = least(due, capture_deadline(l->parts.capture));
 	if (due >= l->armed && l->armed > now)
@@ -395,6 +397,7 @@ void loop_stop(struct loop *l)
 void loop_drain(struct loop *l)
 {
 	l->draining = true;
+	l->grace_until = NEVER;
 	l->drain_until = tap_now(l->parts.tap) + DRAIN_TIME;
 }
 
@@ -405,7 +408,9 @@ static void end_if_drained(struct loop *l, bool more, uint64_t now)
 	if (more || l->paused)
 		return;
 	if (!sessions_owing(l->sessions)) {
-		l->stopped = true;
+		if (l->grace_until > now + GRACE)
+			l->grace_until = now + GRACE;
+		l->stopped = !sessions_any(l->sessions) || now >= l->grace_until;
 	} else if (progress != l->drained_progress) {
 		l->drained_progress = progress;
 		l->drain_until = now + DRAIN_TIME;

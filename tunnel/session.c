@@ -700,6 +700,11 @@ size_t sessions_owing(const struct sessions *all)
 	return n;
 }
 
+bool sessions_any(const struct sessions *all)
+{
+	return all->first != NULL;
+}
+
 uint64_t sessions_progress(const struct sessions *all)
 {
 	uint64_t n = all->progress;
@@ -715,6 +720,12 @@ void session_call(struct sessions *all, struct netstack_flow *flow, const struct
 		  const struct sockaddr *peer)
 {
 	struct flow *record = tap_flow(all->parts.tap, IPPROTO_TCP, app, peer);
+
+	// The addresses of a session that was reset in this very turn.
+	if (record && record->mover) {
+		session_end(record->mover, FLOW_RESET_BY_APP);
+		record = tap_flow(all->parts.tap, IPPROTO_TCP, app, peer);
+	}
 	struct session *s = record ? calloc(1, sizeof(*s)) : NULL;
 
 	if (!s) {

@@ -41,6 +41,7 @@ void sessions_tick(struct sessions *sessions, uint64_t now);
 
 // How many still owe the origin something the app sent.
 size_t sessions_owing(const struct sessions *sessions);
+bool sessions_any(const struct sessions *sessions);
 // Moves with every byte and state: two equal answers mean that nothing happened.
 uint64_t sessions_progress(const struct sessions *sessions);
 

@@ -146,6 +146,7 @@ static int print_json(const struct list *list)
 // --- the table ------------------------------------------------------------------
 
 enum { PID, USER, CONNECTIONS, NETWORK, CONTAINER, NAME, PATH, ARGUMENTS, COLUMNS };
+enum { NARROW = 70 };	// a terminal without room for paths
 
 // `most`: characters on a terminal; 0: as many as there are. A path's end tells
 // more than its beginning.
@@ -278,6 +279,8 @@ static int make_table(struct table *table, const struct list *list, int screen)
 		return -1;
 	for (int c = 0; c < COLUMNS; c++) {
 		if (screen && columns[c].optional && !says_something(list, c))
+			continue;
+		if (screen && screen < NARROW && c == PATH)
 			continue;
 		for (size_t r = 0; r < table->count; r++) {
 			struct cell *cell = &table->cells[r][c];

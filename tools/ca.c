@@ -14,7 +14,7 @@ int command_ca(int argc, char **argv)
 	struct authority *authority;
 	size_t size;
 
-	if (argc != 2 || (strcmp(argv[1], "path") && strcmp(argv[1], "export")))
+	if (argc != 2 || (strcmp(argv[1], "path") != 0 && strcmp(argv[1], "export") != 0))
 		return usage_error("", "ca wants one word: path or export");
 	if (authority_folder(folder, sizeof(folder), why, sizeof(why)) ||
 	    authority_open(&authority, folder, why, sizeof(why))) {

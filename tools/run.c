@@ -70,7 +70,7 @@ static int set_tls(void *into, const char *value, char *why, size_t why_size)
 {
 	bool intercept = !strcmp(value, "intercept");
 
-	if (!intercept && strcmp(value, "pass")) {
+	if (!intercept && strcmp(value, "pass") != 0) {
 		snprintf(why, why_size, "--tls is intercept or pass, not \"%s\"", value);
 		return -1;
 	}

@@ -106,7 +106,7 @@ static struct flow *port_flow(struct port *p, const struct sockaddr *peer)
 	if (!f || f->mover == p)
 		return f;
 	struct flow **more = p->flow_count < PEERS
-		? realloc(p->flows, (p->flow_count + 1) * sizeof(*more)) : NULL;
+		? realloc(p->flows, (p->flow_count + 1) * sizeof(struct flow *)) : NULL;
 	if (!more)
 		return NULL;
 	p->flows = more;
@@ -179,7 +179,7 @@ static uint8_t *ping_reply(struct port *p, uint8_t *bytes, size_t *size)
 		return NULL;
 	*size -= header;
 	bytes += header;
-	if (p->raw && memcmp(bytes + 4, &id, 2))
+	if (p->raw && memcmp(bytes + 4, &id, 2) != 0)
 		return NULL;
 	memcpy(bytes + 4, &id, 2);
 	return bytes;

@@ -47,7 +47,7 @@ static int failed(struct hall *h, int error)
 // to standard error instead.
 static int take_standard_output(struct hall *h)
 {
-	if (!h->options->capture_path || strcmp(h->options->capture_path, "-"))
+	if (!h->options->capture_path || strcmp(h->options->capture_path, "-") != 0)
 		return 0;
 	if (isatty(STDOUT_FILENO)) {
 		snprintf(h->why, sizeof(h->why), "the capture is no text for a terminal: give -w a file, or pipe it on");

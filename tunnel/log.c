@@ -28,6 +28,7 @@ static void say(const char *format, va_list list)
 	char line[2048] = "apptap: ";
 	size_t head = strlen(line);
 
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): each caller started it
 	vsnprintf(line + head, sizeof(line) - head - 1, format, list);
 	size_t size = strlen(line);
 	line[size++] = '\n';

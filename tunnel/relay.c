@@ -3,6 +3,7 @@
 
 #include "tunnel/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,7 @@ static int put(struct relay_direction *d, struct tls *to, const uint8_t *bytes, 
 static int clear(struct relay_direction *d, struct tls *to)
 {
 	if (d->left_size) {
+		assert(d->left);
 		int error = put(d, to, d->left + d->left_at, d->left_size);
 		if (error)
 			return error;

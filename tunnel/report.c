@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +214,7 @@ char *report_json(const struct flow *f)
 	add_address(o, "destination", f, &f->peer);
 	add_text(o, "name", best_name(f));
 	add_time(o, "started", f->started);
-	cJSON_AddNumberToObject(o, "duration", (double)((f->ended - f->started) / 1000) / 1e6);
+	cJSON_AddNumberToObject(o, "duration", round((double)(f->ended - f->started) / 1e3) / 1e6);
 	cJSON_AddNumberToObject(o, "sent", (double)f->bytes[APP]);
 	cJSON_AddNumberToObject(o, "received", (double)f->bytes[ORIGIN]);
 	cJSON_AddStringToObject(o, "verdict", flow_verdict_word(f->verdict));

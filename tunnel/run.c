@@ -21,8 +21,6 @@
 #include "tls/authority.h"
 #include "tunnel/log.h"
 
-extern char **environ;
-
 struct run {
 	const struct run_options *options;
 	struct hall *hall;

@@ -91,6 +91,7 @@ static uint32_t process_number(struct tap *t, struct process *p)
 			.pid = p->pid, .parent = p->parent, .uid = p->uid, .start = p->start,
 			.name = p->name, .path = p->path, .arguments = p->arguments, .user = p->user,
 		};
+		// NOLINTNEXTLINE(performance-no-int-to-ptr): a number, never followed
 		p->tag = (void *)(uintptr_t)capture_process(t->parts.capture, &named);
 	}
 	return (uint32_t)(uintptr_t)p->tag;

@@ -30,7 +30,7 @@ enum { TUN_PACKET_MAX = 65535, TUN_IOV_MAX = 192, TUN_HEADER = 10 };
 int tun_read(int fd, void *room, struct tun_packet *out);
 
 // The header that goes before a packet on its way in.
-void tun_header(const struct tun_packet *packet, void *header);
+void tun_header(const struct tun_packet *packet, void *out);
 
 // Writes one. 0, or -errno: -EAGAIN when the device's queue is full, -EIO when
 // it is down.

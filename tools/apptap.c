@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // apptap - the command line: which subcommand, and the help.
 
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tools/commands.h"
 #include "tunnel/hall.h"
@@ -22,6 +19,7 @@ static void help(FILE *to)
 	      "  apptap run [options] [--] COMMAND [ARG...]   tap a new program; needs no root\n"
 	      "  apptap ca path                               where the authority's certificate is\n"
 	      "  apptap ca export                             print it\n"
+	      "  apptap ca install | uninstall                let programs here trust it, or no longer\n"
 	      "  apptap processes [--json]                    what can be tapped, newest first\n"
 	      "  apptap --help | --version\n"
 	      "\n"
@@ -34,32 +32,6 @@ int usage_error(const char *command, const char *sentence)
 {
 	fprintf(stderr, "apptap: %s; see apptap %s%s--help\n", sentence, command, command[0] ? " " : "");
 	return HALL_USAGE;
-}
-
-int authority_folder(char *out, size_t size, char *why, size_t why_size)
-{
-	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	int n;
-
-	// The specification says that a relative path is to be ignored.
-	if (data && data[0] == '/') {
-		n = snprintf(out, size, "%s/apptap", data);
-	} else {
-		if (!home || home[0] != '/') {
-			struct passwd *me = getpwuid(getuid());
-			home = me ? me->pw_dir : NULL;
-		}
-		if (!home) {
-			snprintf(why, why_size, "neither HOME nor XDG_DATA_HOME says where the authority is kept");
-			return -1;
-		}
-		n = snprintf(out, size, "%s/.local/share/apptap", home);
-	}
-	if (n < 0 || (size_t)n >= size) {
-		snprintf(why, why_size, "XDG_DATA_HOME or HOME is too long");
-		return -1;
-	}
-	return 0;
 }
 
 int main(int argc, char **argv)

@@ -3,34 +3,152 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "extension/store.h"
 #include "tls/authority.h"
+#include "tools/caller.h"
 #include "tools/commands.h"
 #include "tunnel/hall.h"
 
-int command_ca(int argc, char **argv)
+static int refuse(const char *why)
+{
+	fprintf(stderr, "apptap: %s\n", why);
+	return HALL_UNAVAILABLE;
+}
+
+static int finish_output(int status)
+{
+	if (fflush(stdout)) {
+		perror("apptap: standard output");
+		return HALL_INCOMPLETE;
+	}
+	return status;
+}
+
+static int show(bool path)
 {
 	char folder[4096], why[512];
 	struct authority *authority;
 	size_t size;
 
-	if (argc != 2 || (strcmp(argv[1], "path") != 0 && strcmp(argv[1], "export") != 0))
-		return usage_error("", "ca wants one word: path or export");
 	if (authority_folder(folder, sizeof(folder), why, sizeof(why)) ||
-	    authority_open(&authority, folder, why, sizeof(why))) {
-		fprintf(stderr, "apptap: %s\n", why);
-		return HALL_UNAVAILABLE;
-	}
-	if (!strcmp(argv[1], "path")) {
+	    authority_open(&authority, folder, why, sizeof(why)))
+		return refuse(why);
+	if (path) {
 		puts(authority_path(authority));
 	} else {
 		const char *pem = authority_pem(authority, &size);
 		fwrite(pem, 1, size, stdout);
 	}
 	authority_close(authority);
-	if (fflush(stdout)) {
-		perror("apptap: standard output");
-		return HALL_INCOMPLETE;
+	return finish_output(0);
+}
+
+// --- install, uninstall -----------------------------------------------------------
+
+struct told {
+	int done, skipped;
+};
+
+static void print_plain(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+// A line as soon as it is known: the system's command takes its time.
+static void tell(void *context, const struct store_news *news)
+{
+	static const char *const words[] = {
+		[STORE_ADDED] = "added to", [STORE_KEPT] = "already in", [STORE_REMOVED] = "removed from",
+		[STORE_GONE] = "no longer in", [STORE_HELD] = "still wanted in", [STORE_SKIPPED] = "left alone",
+		[STORE_FAILED] = "FAILED:",
+	};
+	struct told *told = context;
+
+	if (news->done == STORE_SKIPPED)
+		told->skipped++;
+	else
+		told->done++;
+	printf("%-15s %s", words[news->done], news->noun);
+	if (news->place[0]) {
+		putchar(' ');
+		print_plain(news->place);
 	}
-	return 0;
+	if (news->sentence[0]) {
+		fputs(": ", stdout);
+		print_plain(news->sentence);
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void put_options(struct store_options *options, const struct caller *caller, const char *folder, struct told *told)
+{
+	*options = (struct store_options){.folder = folder, .home = caller->home, .uid = caller->uid, .gid = caller->gid,
+					  .system = geteuid() == 0, .report = tell, .context = told};
+}
+
+static int install(void)
+{
+	char folder[4096], why[512];
+	struct store_options options;
+	struct authority *authority;
+	struct told told = {0};
+	struct caller caller;
+	const char *pem;
+	size_t size;
+	int failed;
+
+	if (caller_read(&caller, why, sizeof(why)) || authority_folder(folder, sizeof(folder), why, sizeof(why)) ||
+	    authority_open(&authority, folder, why, sizeof(why)))
+		return refuse(why);
+	put_options(&options, &caller, folder, &told);
+	pem = authority_pem(authority, &size);
+	failed = store_install(&options, pem, size, authority_fingerprint(authority), why, sizeof(why));
+	authority_close(authority);
+	if (failed < 0)
+		return refuse(why);
+	if (told.skipped && !options.system)
+		fprintf(stderr, "apptap: for the whole machine: sudo apptap ca install\n");
+	if (!told.done)
+		return finish_output(HALL_UNAVAILABLE);
+	return finish_output(failed ? HALL_INCOMPLETE : 0);
+}
+
+static int uninstall(void)
+{
+	char folder[4096], why[512];
+	struct store_options options;
+	struct told told = {0};
+	struct caller caller;
+	int failed;
+
+	if (caller_read(&caller, why, sizeof(why)) || caller_folder(&caller, folder, sizeof(folder), why, sizeof(why)))
+		return refuse(why);
+	put_options(&options, &caller, folder, &told);
+	failed = store_uninstall(&options, why, sizeof(why));
+	if (failed < 0)
+		return refuse(why);
+	if (told.skipped)
+		fprintf(stderr, "apptap: for the rest: sudo apptap ca uninstall\n");
+	if (!told.done && !told.skipped)
+		puts("nothing of this authority is installed");
+	return finish_output(failed ? HALL_INCOMPLETE : 0);
+}
+
+int command_ca(int argc, char **argv)
+{
+	const char *word = argc == 2 ? argv[1] : "";
+
+	if (!strcmp(word, "path"))
+		return show(true);
+	if (!strcmp(word, "export"))
+		return show(false);
+	if (!strcmp(word, "install"))
+		return install();
+	if (!strcmp(word, "uninstall"))
+		return uninstall();
+	return usage_error("", "ca wants one word: path, export, install or uninstall");
 }

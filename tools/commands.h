@@ -14,7 +14,9 @@ int command_processes(int argc, char **argv);
 // The options of `apptap run`, for the help.
 void command_run_help(FILE *to);
 
-// $XDG_DATA_HOME/apptap, or ~/.local/share/apptap. 0, or -1 with a sentence.
+// $XDG_DATA_HOME/apptap, or ~/.local/share/apptap; under sudo the calling user's
+// (tools/caller.h), whose authority is then made as that user if there is none yet.
+// 0, or -1 with a sentence.
 int authority_folder(char *out, size_t size, char *why, size_t why_size);
 
 // "apptap: SENTENCE" and how to get help; returns the usage error's status.

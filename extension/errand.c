@@ -39,6 +39,8 @@ static bool become(const struct errand *errand)
 	       !setresuid(errand->uid, errand->uid, errand->uid);
 }
 
+// The input fits into the pipe, so it is written before there is a reader.
+//
 // A session of its own: no terminal to ask a password at, no Ctrl-C in the middle of
 // writing somebody's store.
 __attribute__((noreturn))
@@ -68,13 +70,10 @@ static int start(const struct errand *errand, pid_t *pid)
 
 	if (errand->input_size > INPUT_MAX)
 		return -E2BIG;
-	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
+	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) ||
+	    (errand->input_size && write(in[1], errand->input, errand->input_size) < 0) || (*pid = fork()) < 0)
 		error = -errno;
-	else if (errand->input_size && write(in[1], errand->input, errand->input_size) != (ssize_t)errand->input_size)
-		error = -EIO;
-	else if ((*pid = fork()) < 0)
-		error = -errno;
-	else if (*pid == 0)
+	if (!error && *pid == 0)
 		perform(errand, in[0], out[1]);
 	for (int i = 0; i < 2; i++)
 		if (in[i] >= 0)

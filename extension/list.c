@@ -305,8 +305,8 @@ static int fill(struct list *list, struct tree_process *all, size_t count, pid_t
 		if (!all[i].kernel && all[i].state != 'Z' && all[i].state != 'X' && all[i].pid != except)
 			error = add_row(list, &all[i]);
 	sort_numbers(&list->sockets);
-	for (size_t i = 0; i < list->count; i++)
-		list->rows[i].connections = count_connections(list, list->rows[i].process->pid);
+	for (struct list_row *row = list->rows; row < list->rows + list->count && row->process; row++)
+		row->connections = count_connections(list, row->process->pid);
 	return error;
 }
 

@@ -20,7 +20,7 @@ enum { NAME_DIGITS = 8, NAME_SIZE = 32 };
 #define NAME_BEGINS "apptap-"
 
 static const struct place_kind *const kinds[] = {&place_folder, &place_anchor, &place_truststore, &place_database};
-enum { KINDS = sizeof kinds / sizeof *kinds };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 struct work {
 	const struct store_options *options;

@@ -34,6 +34,7 @@ struct hall {
 	struct tap *tap;
 	struct loop *loop;
 	int signals, capture_descriptor;
+	bool no_capture;		// it was wanted and could not be opened
 	char why[512];
 };
 
@@ -107,7 +108,14 @@ static int open_capture(struct hall *h)
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
 	if (!error)
 		h->capture_descriptor = -1;
-	return error;
+	if (!error || error == -EINVAL)
+		return error;
+	// The program comes first; a wrong filter is the command line's fault, a
+	// file that cannot be had is not.
+	log_error("%s; the program goes on", h->why);
+	h->capture = NULL;
+	h->no_capture = true;
+	return 0;
 }
 
 static int open_outputs(struct hall *h)
@@ -201,7 +209,7 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 	bool said = h->capture && capture_error(h->capture);
 
 	if (!h->capture)
-		return true;
+		return !h->no_capture;
 	capture_count(h->capture, counters);
 	if (!capture_close(h->capture, h->why, sizeof(h->why)))
 		return true;
@@ -223,7 +231,7 @@ int hall_close(struct hall *h, int status)
 	tap_close(h->tap);
 	whole = close_capture(h, &counters);
 	if (begun)
-		report_summary(h->report, h->options->capture_path, counters.packets);
+		report_summary(h->report, h->no_capture ? NULL : h->options->capture_path, counters.packets);
 	if (report_close(h->report, h->why, sizeof(h->why)))
 		whole = false;
 	keylog_close(h->keylog);

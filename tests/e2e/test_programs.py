@@ -139,6 +139,7 @@ def test_node(t):
     t.need("node")
     t.keep(nginx.serve(t))
     done = t.tap(["node", "-e", """
+        require("dns").setDefaultResultOrder("ipv4first");
         fetch("https://localhost:8443/hello").then(r => r.text()).then(x => process.stdout.write(x));
         require("https").get("https://localhost:8443/agent", r => r.resume()).on("error", e => { console.error(e); process.exit(9); });
         """], capture=True).ok()

@@ -71,7 +71,8 @@ def enter(root):
     write(f"{root}/resolv.conf", f"nameserver {RESOLVER}\noptions timeout:1 attempts:2\n")
     write(f"{root}/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n")
     mount(f"{root}/resolv.conf", os.path.realpath("/etc/resolv.conf"), None, MS_BIND)
-    mount(f"{root}/hosts", os.path.realpath("/etc/hosts"), None, MS_BIND)
+    if os.path.exists("/etc/hosts"):
+        mount(f"{root}/hosts", os.path.realpath("/etc/hosts"), None, MS_BIND)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:

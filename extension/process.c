@@ -3,8 +3,9 @@
 //
 // The kernel names the socket's inode; who holds it must be searched for in
 // /proc/PID/fd, and that is the cost. So the search begins where it likely ends: in
-// the process that the last socket belonged to, at the descriptors next to
-// that socket's. Only then are the descendants of the keeper listed, the newest first,
+// the processes that the last sockets belonged to, at the very descriptors
+// and next to them: programs that open and close get the same ones again. Only
+// then are the descendants of the keeper listed, the newest first,
 // since a process that has just started is what most likely has just connected.
 //
 // An entry is a pid, its start time and its executable: a pid that comes again is
@@ -32,6 +33,8 @@ enum {
 	BUCKETS = 1024,
 	ARGUMENTS_MAX = 4096,
 	NEAR = 4,		// descriptors looked at beside the last
+	RECENT = 32,		// processes remembered to have held sockets
+	NEAR_RECENT = 4,	// of those, beside whose last descriptor is looked
 	NONE = -1,
 	HIDDEN = -2,
 };
@@ -52,9 +55,11 @@ struct process_finder {
 	uint64_t tick;		// ns
 	char user[64];		// the last name asked for, and whose it is
 	uid_t user_id;
-	// Where the last socket was found.
-	pid_t last;
-	int last_fd;
+	// Where sockets were found, the latest first.
+	struct holder {
+		pid_t pid;
+		int fd;
+	} recent[RECENT];
 };
 
 static uint64_t read_boot(void)
@@ -286,21 +291,44 @@ static int search_process(pid_t pid, uint32_t inode)
 	return found;
 }
 
-static bool search_last(struct process_finder *finder, uint32_t inode)
+// Puts it first; the last of the others, or its own old place, goes.
+static void remember(struct process_finder *finder, pid_t pid, int fd)
 {
-	if (!finder->last)
-		return false;
-	for (int step = 0; step <= NEAR; step++) {
-		int up = finder->last_fd + step, down = finder->last_fd - step;
+	struct holder *recent = finder->recent;
+	size_t place = 0;
 
-		if (is_socket(finder->last, up, inode))
-			finder->last_fd = up;
-		else if (down >= 0 && is_socket(finder->last, down, inode))
-			finder->last_fd = down;
+	while (place < RECENT - 1 && recent[place].pid && recent[place].pid != pid)
+		place++;
+	memmove(recent + 1, recent, place * sizeof *recent);
+	recent[0] = (struct holder){pid, fd};
+}
+
+static bool search_near(struct process_finder *finder, struct holder at, uint32_t inode)
+{
+	for (int step = 1; step <= NEAR; step++) {
+		if (is_socket(at.pid, at.fd + step, inode))
+			remember(finder, at.pid, at.fd + step);
+		else if (at.fd >= step && is_socket(at.pid, at.fd - step, inode))
+			remember(finder, at.pid, at.fd - step);
 		else
 			continue;
 		return true;
 	}
+	return false;
+}
+
+static bool search_recent(struct process_finder *finder, uint32_t inode)
+{
+	struct holder *recent = finder->recent;
+
+	for (size_t i = 0; i < RECENT && recent[i].pid; i++)
+		if (is_socket(recent[i].pid, recent[i].fd, inode)) {
+			remember(finder, recent[i].pid, recent[i].fd);
+			return true;
+		}
+	for (size_t i = 0; i < NEAR_RECENT && recent[i].pid; i++)
+		if (search_near(finder, recent[i], inode))
+			return true;
 	return false;
 }
 
@@ -321,14 +349,14 @@ static bool search_tree(struct process_finder *finder, uint32_t inode, bool quic
 	struct tree_process *all = NULL;
 	int count = quick ? tree_read_quick(finder->keeper, &all) : tree_read(finder->keeper, &all);
 	int fd = NONE, hidden = 0;
-	pid_t hider = 0;
+	pid_t holder = 0, hider = 0;
 
 	if (count > 0)
 		qsort(all, (size_t)count, sizeof *all, by_age);
 	for (int i = 0; i < count && fd < 0; i++) {
 		fd = search_process(all[i].pid, inode);
 		if (fd >= 0)
-			finder->last = all[i].pid;
+			holder = all[i].pid;
 		if (fd != HIDDEN || all[i].state == 'Z')
 			continue;
 		hidden++;
@@ -337,15 +365,13 @@ static bool search_tree(struct process_finder *finder, uint32_t inode, bool quic
 	free(all);
 	if (fd < 0 && (quick || hidden != 1))
 		return false;
-	if (fd < 0)
-		finder->last = hider;
-	finder->last_fd = fd < 0 ? 0 : fd;
+	remember(finder, fd < 0 ? hider : holder, fd < 0 ? 0 : fd);
 	return true;
 }
 
 static bool search(struct process_finder *finder, uint32_t inode)
 {
-	return search_last(finder, inode) || search_tree(finder, inode, true) ||
+	return search_recent(finder, inode) || search_tree(finder, inode, true) ||
 	       search_tree(finder, inode, false);
 }
 
@@ -365,7 +391,7 @@ struct process *process_find(struct process_finder *finder, int protocol,
 		return NULL;
 	if (!search(finder, socket.inode))
 		return NULL;
-	return know(finder, finder->last);
+	return know(finder, finder->recent[0].pid);
 }
 
 struct process *process_read(struct process_finder *finder, pid_t pid)

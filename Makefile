@@ -45,7 +45,7 @@ LWIP_CORE := $(addprefix core/,def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
-	-levent_core -lpcap -lcjson -lresolv -lmnl -lm -pthread
+	-levent_core -lpcap -lcjson -lresolv -lmnl -lbpf -lm -pthread
 
 .PHONY: all setup demo check check-plain check-sanitized unit headers fuzzers e2e fuzz bench install uninstall lint clean
 .DELETE_ON_ERROR:
@@ -104,6 +104,21 @@ $(BUILD)/obj/%.o: %.c | $(GUEST_STAMPS)
 $(BUILD)/obj/tls/%.o: $(GUESTS)/wolfssl.stamp
 $(BUILD)/lwip/%.o: $(GUESTS)/lwip.stamp
 $(BUILD)/apptap $(UNITS): $(GUEST_STAMPS)
+
+# The kernel's half of `local`: compiled by clang for the BPF machine (a clang that is
+# told a target knows no host's headers any more, so is shown them), and put into a
+# header for its loader. It needs no kernel's types at hand: CO-RE.
+BPF_CLANG ?= clang
+BPFTOOL   ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
+GEN       := $(BUILD)/gen/extension
+$(GEN)/redirect.bpf.o: extension/redirect.bpf.c extension/redirect_shared.h | $(GUEST_STAMPS)
+	@mkdir -p $(@D)
+	$(BPF_CLANG) -O2 -g -target bpf -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -iquote . \
+		$$($(BPF_CLANG) -v -E - </dev/null 2>&1 | sed -n '/<...> search/,/^End/s|^ \(/.*\)|-idirafter \1|p') -c $< -o $@
+$(GEN)/redirect.skel.h: $(GEN)/redirect.bpf.o
+	$(BPFTOOL) gen skeleton $< name redirect_bpf > $@
+GUEST_extension := -isystem $(GEN)
+$(BUILD)/obj/extension/redirect.o: $(GEN)/redirect.skel.h
 
 $(BUILD)/libapptap.a: $(OBJECTS)
 	@rm -f $@
@@ -171,8 +186,9 @@ fuzz: setup
 
 # Quiet, or with a reason: .clang-tidy and tests/cppcheck.txt hold them.
 TIDY = $(foreach r,$(ROOMS) tools,tidy-$(r))
+tidy-extension: $(GEN)/redirect.skel.h
 tidy-%: | $(GUEST_STAMPS)
-	@clang-tidy --quiet $(wildcard $*/*.c) -- $(filter-out -MMD -MP -Werror,$(OURS)) $(GUEST_$*) \
+	@clang-tidy --quiet $(filter-out %.bpf.c,$(wildcard $*/*.c)) -- $(filter-out -MMD -MP -Werror,$(OURS)) $(GUEST_$*) \
 		$(if $(filter netstack,$*),-Inetstack) 2>/dev/null
 lint: setup headers $(TIDY)
 	@tools/floors

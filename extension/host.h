@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define HOST_CONGESTION "ipv4/tcp_congestion_control"
 
@@ -38,6 +39,8 @@ struct host {
 };
 
 void host_read(struct host *host);
+// Is it loopback, or one of those in the list?
+bool host_owns(const struct host *host, const struct sockaddr *address);
 size_t host_address_size(const struct host_address *address);
 
 #endif

@@ -193,20 +193,7 @@ int launch_write_loopback6(const struct launch *launch, const struct iovec *part
 
 bool launch_owns(const struct launch *launch, const struct sockaddr *address)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-	const void *bytes = address->sa_family == AF_INET ? (const void *)&v4->sin_addr
-							  : (const void *)&v6->sin6_addr;
-
-	if (address->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
-					  : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
-		return true;
-	for (int i = 0; i < launch->host.address_count; i++) {
-		const struct host_address *own = &launch->host.address[i];
-		if (own->family == address->sa_family && !memcmp(own->bytes, bytes, host_address_size(own)))
-			return true;
-	}
-	return false;
+	return host_owns(&launch->host, address);
 }
 
 int launch_diag(const struct launch *launch)

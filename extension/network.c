@@ -38,10 +38,9 @@ static const struct host_address net127 = {AF_INET, {127}};
 
 // --- the tunnel ---------------------------------------------------------------
 
-int network_open_tunnel(bool *opened)
+int network_open_device(char *name, unsigned int index, bool *opened)
 {
 	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
-	unsigned int index = NETWORK_TUNNEL_INDEX;
 	int header = 10;
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	int error;
@@ -49,14 +48,23 @@ int network_open_tunnel(bool *opened)
 	*opened = fd >= 0;
 	if (fd < 0)
 		return -errno;
-	strcpy(request.ifr_name, NETWORK_TUNNEL);
-	if (!ioctl(fd, TUNSETIFINDEX, &index) && !ioctl(fd, TUNSETIFF, &request) &&
+	strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+	if ((!index || !ioctl(fd, TUNSETIFINDEX, &index)) && !ioctl(fd, TUNSETIFF, &request) &&
 	    !ioctl(fd, TUNSETVNETHDRSZ, &header) &&
-	    !ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+	    !ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)) {
+		strcpy(name, request.ifr_name);
 		return fd;
+	}
 	error = errno;
 	close(fd);
 	return -error;
+}
+
+int network_open_tunnel(bool *opened)
+{
+	char name[IFNAMSIZ] = NETWORK_TUNNEL;
+
+	return network_open_device(name, NETWORK_TUNNEL_INDEX, opened);
 }
 
 // --- rules --------------------------------------------------------------------

@@ -24,6 +24,9 @@ enum {
 // The tunnel's descriptor, or -errno. *opened tells whether /dev/net/tun itself
 // could be opened.
 int network_open_tunnel(bool *opened);
+// One of another name, or of the first free one where it holds "%d"; `name` has
+// IFNAMSIZ bytes and is written to. An index of 0 is the kernel's choice.
+int network_open_device(char *name, unsigned int index, bool *opened);
 
 // 0 or -errno; *what names the step that failed.
 int network_set_up(const struct host *host, uint16_t mtu, const char **what);

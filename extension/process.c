@@ -4,8 +4,7 @@
 // The kernel names the socket's inode; who holds it must be searched for in
 // /proc/PID/fd, and that is the cost. So the search begins where it likely ends: in
 // the processes that the last sockets belonged to, at the very descriptors
-// and next to them: programs that open and close get the same ones again. Only
-// then are the descendants of the keeper listed, the newest first,
+// and next to them: programs that open and close get the same ones again. Only then are the descendants of the keeper listed, the newest first,
 // since a process that has just started is what most likely has just connected.
 //
 // An entry is a pid, its start time and its executable: a pid that comes again is
@@ -62,11 +61,11 @@ struct process_finder {
 	} recent[RECENT];
 };
 
-static uint64_t read_boot(void)
+uint64_t process_boot(void)
 {
+	static unsigned long long boot;
 	char line[256];
-	unsigned long long boot = 0;
-	FILE *file = fopen("/proc/stat", "re");
+	FILE *file = boot ? NULL : fopen("/proc/stat", "re");
 
 	while (file && fgets(line, sizeof line, file))
 		if (sscanf(line, "btime %llu", &boot) == 1)
@@ -85,7 +84,7 @@ int process_open(struct process_finder **out, int diag, pid_t keeper)
 		return -ENOMEM;
 	finder->diag = diag;
 	finder->keeper = keeper;
-	finder->boot = read_boot();
+	finder->boot = process_boot();
 	finder->tick = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
 	return 0;
 }

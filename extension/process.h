@@ -31,6 +31,10 @@ struct process {
 
 struct process_finder;
 
+// When this host started, in ns since the epoch: start times count from here. Read
+// once from /proc/stat.
+uint64_t process_boot(void);
+
 // `diag` from launch_diag(); `keeper`: only its descendants are looked at. For
 // process_read() alone neither is needed: -1 and 0.
 int process_open(struct process_finder **out, int diag, pid_t keeper);

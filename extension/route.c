@@ -35,6 +35,11 @@ void route_close(struct route *r)
 	r->socket = NULL;
 }
 
+static int device_of(const struct route *r)
+{
+	return r->device ? r->device : NETWORK_TUNNEL_INDEX;
+}
+
 static struct nlmsghdr *begin(struct route *r, int type, int flags)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(r->buffer);
@@ -108,7 +113,7 @@ int route_add_address(struct route *r, const struct host_address *address, bool 
 	header->ifa_family = address->family;
 	header->ifa_prefixlen = size * 8;
 	header->ifa_scope = RT_SCOPE_UNIVERSE;
-	header->ifa_index = NETWORK_TUNNEL_INDEX;
+	header->ifa_index = (uint32_t)device_of(r);
 	mnl_attr_put(message, IFA_LOCAL, size, address->bytes);
 	mnl_attr_put(message, IFA_ADDRESS, size, address->bytes);
 	if (address->family == AF_INET6)
@@ -135,7 +140,7 @@ int route_add(struct route *r, unsigned char table, const struct host_address *t
 	route->rtm_type = RTN_UNICAST;
 	if (prefix)
 		mnl_attr_put(message, RTA_DST, host_address_size(source), to->bytes);
-	mnl_attr_put_u32(message, RTA_OIF, NETWORK_TUNNEL_INDEX);
+	mnl_attr_put_u32(message, RTA_OIF, (uint32_t)device_of(r));
 	mnl_attr_put(message, RTA_PREFSRC, host_address_size(source), source->bytes);
 	return ask(r, message);
 }
@@ -197,4 +202,70 @@ int route_add_by_nexthop(struct route *r, const struct host_address *to, const s
 	mnl_attr_put(message, RTA_PREFSRC, 16, source->bytes);
 	mnl_attr_put_u32(message, RTA_NH_ID, NEXTHOP);
 	return ask(r, message);
+}
+
+// --- beside the host's own devices ------------------------------------------------
+
+int route_set_open(struct route *r, uint32_t rp_filter)
+{
+	struct nlmsghdr *message = begin(r, RTM_NEWLINK, 0);
+	struct ifinfomsg *link = mnl_nlmsg_put_extra_header(message, sizeof *link);
+	struct nlattr *all = mnl_attr_nest_start(message, IFLA_AF_SPEC);
+	struct nlattr *family = mnl_attr_nest_start(message, AF_INET);
+	struct nlattr *settings = mnl_attr_nest_start(message, IFLA_INET_CONF);
+
+	link->ifi_index = device_of(r);
+	mnl_attr_put_u32(message, IPV4_DEVCONF_ACCEPT_LOCAL, 1);
+	mnl_attr_put_u32(message, IPV4_DEVCONF_RP_FILTER, rp_filter);
+	mnl_attr_nest_end(message, settings);
+	mnl_attr_nest_end(message, family);
+	mnl_attr_nest_end(message, all);
+	return ask(r, message);
+}
+
+int route_add_apart(struct route *r, const struct host_address *address)
+{
+	struct nlmsghdr *message = begin(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
+	struct ifaddrmsg *header = mnl_nlmsg_put_extra_header(message, sizeof *header);
+
+	header->ifa_family = AF_INET;
+	header->ifa_prefixlen = 32;
+	header->ifa_scope = RT_SCOPE_LINK;	// no other device borrows it
+	header->ifa_index = (uint32_t)device_of(r);
+	mnl_attr_put(message, IFA_LOCAL, 4, address->bytes);
+	mnl_attr_put(message, IFA_ADDRESS, 4, address->bytes);
+	return ask(r, message);
+}
+
+static int put_default6(struct route *r, uint8_t type, uint32_t metric, int by, const struct host_address *source)
+{
+	struct nlmsghdr *message = begin(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof *route);
+
+	route->rtm_family = AF_INET6;
+	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_protocol = RTPROT_STATIC;
+	route->rtm_type = type;
+	mnl_attr_put_u32(message, RTA_PRIORITY, metric);
+	mnl_attr_put_u32(message, source ? RTA_OIF : RTA_NH_ID, (uint32_t)by);
+	if (source)
+		mnl_attr_put(message, RTA_PREFSRC, 16, source->bytes);
+	return ask(r, message);
+}
+
+int route_add_bound_default6(struct route *r, int shadow, uint32_t metric, const struct host_address *source)
+{
+	uint32_t number = 0x61700000 + (uint32_t)shadow;
+	struct nlmsghdr *message = begin(r, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL);
+	struct nhmsg *nexthop = mnl_nlmsg_put_extra_header(message, sizeof *nexthop);
+	int error;
+
+	nexthop->nh_family = AF_INET6;
+	nexthop->nh_protocol = RTPROT_STATIC;
+	mnl_attr_put_u32(message, NHA_ID, number);
+	mnl_attr_put_u32(message, NHA_OIF, (uint32_t)shadow);
+	error = ask(r, message);
+	if (!error)
+		error = put_default6(r, RTN_THROW, metric, (int)number, NULL);
+	return error ? error : put_default6(r, RTN_UNICAST, metric + 1, device_of(r), source);
 }

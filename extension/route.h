@@ -22,6 +22,7 @@ struct route {
 	struct mnl_socket *socket;
 	unsigned int sequence;
 	char buffer[1024];
+	int device;		// the tunnel's index where it is not NETWORK_TUNNEL_INDEX
 };
 
 // Begins with an empty struct; closing one that did not open is fine.
@@ -50,5 +51,15 @@ int route_set_rule(struct route *r, int type, int family, const struct route_rul
 // it there; and a route in ROUTE_OUT by it.
 int route_set_nexthop(struct route *r, int device, int flags);
 int route_add_by_nexthop(struct route *r, const struct host_address *to, const struct host_address *source);
+
+// For a tunnel beside the host's own devices, which must not draw what is not bound
+// to it. Answers come in with any source, the host's own addresses too.
+int route_set_open(struct route *r, uint32_t rp_filter);
+// An IPv4 address that only what leaves by the tunnel takes for its source.
+int route_add_apart(struct route *r, const struct host_address *address);
+// An IPv6 default for sockets bound to the tunnel alone: for all others "throw" by a
+// nexthop on the device `shadow` stands before it, as if neither were there. Both
+// routes end with those devices.
+int route_add_bound_default6(struct route *r, int shadow, uint32_t metric, const struct host_address *source);
 
 #endif

@@ -34,7 +34,20 @@ struct run {
 // --- opening ----------------------------------------------------------------
 
 // An empty folder beside the authority, over which the command's own mount
-// namespace has a tmpfs with the bundles.
+// namespace has a tmpfs with the bundles. Under sudo it is the caller's, as
+// the authority's folder is.
+static int make_folder(const char *beside, char *folder, size_t size)
+{
+	struct stat owner;
+
+	snprintf(folder, size, "%s/inside", beside);
+	if (mkdir(folder, 0700))
+		return errno == EEXIST ? 0 : -errno;
+	if (geteuid() == 0 && !stat(beside, &owner) && lchown(folder, owner.st_uid, owner.st_gid))
+		return -errno;
+	return 0;
+}
+
 static int open_trust(struct run *r, struct launch_options *launch, char *why, size_t why_size)
 {
 	const struct authority *authority = hall_authority(r->hall);
@@ -44,11 +57,10 @@ static int open_trust(struct run *r, struct launch_options *launch, char *why, s
 
 	if (!authority)
 		return 0;
-	snprintf(folder, sizeof(folder), "%s/inside", r->options->hall.authority_folder);
-	if (mkdir(folder, 0700) && errno != EEXIST) {
-		error = errno;
-		snprintf(why, why_size, "cannot make the folder %.300s: %s", folder, strerror(error));
-		return -error;
+	error = make_folder(r->options->hall.authority_folder, folder, sizeof(folder));
+	if (error) {
+		snprintf(why, why_size, "cannot make the folder %.300s: %s", folder, strerror(-error));
+		return error;
 	}
 	const char *pem = authority_pem(authority, &pem_size);
 	const void *der = authority_der(authority, &der_size);

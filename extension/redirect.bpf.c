@@ -13,6 +13,14 @@
 // since the parent may be gone when the child is asked about; an exec is looked
 // at anew, but keeps what was inherited.
 //
+// Two kinds of destination need a stand-in between hook and device. A datagram's
+// device is fixed before its hook is asked, so a socket's first one, which is where it
+// is bound, would go out the old way: it is sent to an address that leads to the
+// device by route. And ::1 may not come in by a device that is not loopback. On the
+// way out of the device the true address is put back, and on the way in the stand-in
+// for ::1; a program that asks for its peer's name is told the true one. So is one
+// that asks for its own: the host's address, not the device's.
+//
 // Whoever a socket belongs to is kept with the socket. On its way out through
 // the device a flow's first packet finds it there and announces it, before
 // it can be read on the other side.
@@ -36,6 +44,9 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+
+// Addresses are moved by words.
+#define WORDS __attribute__((aligned(8)))
 
 enum {
 	ALLOW = 1,
@@ -105,9 +116,8 @@ struct identity {
 
 struct owned {
 	struct redirect_record record;
-	u32 announced, generation;
-	u32 pending;			// the first packet bears entry4 or entry6
-	u8 peer[16];
+	u32 announced;
+	u8 peer[16] WORDS;		// what entry4 or entry6 stands for
 };
 
 struct {
@@ -709,7 +719,29 @@ int BPF_PROG(exited)
 
 // --- where to -------------------------------------------------------------------
 
-struct destination { u32 family; u8 bytes[16]; };	// 4 or 6
+struct destination { u8 bytes[16] WORDS; u32 family; };	// 4 or 6
+
+static __always_inline bool same6(const u8 *bytes, const volatile u8 *other)
+{
+	const u32 *words = (const u32 *)bytes;
+	const volatile u32 *others = (const volatile u32 *)other;
+
+	return words[0] == others[0] && words[1] == others[1] && words[2] == others[2] && words[3] == others[3];
+}
+
+static __always_inline void copy6(u8 *to, const volatile u8 *from)
+{
+	for (int i = 0; i < 4; i++)
+		((u32 *)to)[i] = ((const volatile u32 *)from)[i];
+}
+
+static __always_inline void set_loopback6(u8 *bytes)
+{
+	u32 *words = (u32 *)bytes;
+
+	words[0] = words[1] = words[2] = 0;
+	words[3] = bpf_htonl(1);
+}
 
 static __always_inline bool is_loopback6(const u8 *bytes)
 {
@@ -819,6 +851,15 @@ static __always_inline bool serves(struct bpf_sock_addr *ctx)
 	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & LOCK_BINDPORT;
 }
 
+// One from ::1 cannot be answered by another device.
+static __always_inline bool comes_from_loopback6(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return ctx->family == 10 && sk && !sk->src_ip6[0] && !sk->src_ip6[1] && !sk->src_ip6[2] &&
+	       sk->src_ip6[3] == bpf_htonl(1);
+}
+
 static __always_inline bool is_ours_to_ask(struct bpf_sock_addr *ctx)
 {
 	u32 device;
@@ -842,11 +883,14 @@ static __always_inline bool wants(struct bpf_sock_addr *ctx, const struct destin
 		return false;
 	if (sending && !ctx->sk->bound_dev_if && serves(ctx))
 		return false;
+	if (to->family == 6 && comes_from_loopback6(ctx))
+		return false;
 	make_key(key, task);
 	return is_in(task, key);
 }
 
-static __always_inline void consider(struct bpf_sock_addr *ctx, struct destination *to, bool sending)
+// True where the socket is on the device now; `to` is then where it is to go.
+static __always_inline bool consider(struct bpf_sock_addr *ctx, struct destination *to, bool sending)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
 	struct owned *owned;
@@ -854,24 +898,32 @@ static __always_inline void consider(struct bpf_sock_addr *ctx, struct destinati
 	bool bound;
 
 	if (!is_ours_to_ask(ctx))
-		return;
+		return false;
 	bound = ctx->sk->bound_dev_if;
 	if (!wants(ctx, to, sending, task, &key)) {
-		// Was ours, for another destination or under another spec.
-		if (bound && bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0)) {
+		// Was ours, for another destination or under another spec. A datagram of
+		// the moment still goes out by the device.
+		if (bound && bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0))
 			bind_to(ctx, false);
-			bpf_sk_storage_delete(&sockets, ctx->sk);
-		}
-		return;
+		return false;
 	}
 	owned = own(ctx, task, &key);
-	if (!owned)
-		return;
-	if (!sending)
+	if (!owned || (!bound && !bind_to(ctx, true)))
+		return false;
+	if (!sending || !owned->record.any)
 		owned->announced = 0;
 	owned->record.any = sending;
-	if (!bound)
-		bind_to(ctx, true);
+	// "Any" means this host.
+	if (to->family == 4 && !*(u32 *)to->bytes)
+		*(u32 *)to->bytes = bpf_htonl(0x7f000001);
+	else if (to->family == 6 && is_loopback6(to->bytes))
+		set_loopback6(to->bytes);
+	copy6(owned->peer, to->bytes);
+	if (sending && !bound)
+		copy6(to->bytes, to->family == 4 ? config.entry4 : config.entry6);
+	else if (to->family == 6 && is_loopback6(to->bytes))
+		copy6(to->bytes, config.local6);
+	return true;
 }
 
 static __always_inline int consider4(struct bpf_sock_addr *ctx, bool sending)
@@ -879,8 +931,25 @@ static __always_inline int consider4(struct bpf_sock_addr *ctx, bool sending)
 	struct destination to = {.family = 4};
 
 	*(u32 *)to.bytes = ctx->user_ip4;
-	consider(ctx, &to, sending);
+	if (consider(ctx, &to, sending))
+		ctx->user_ip4 = *(u32 *)to.bytes;
 	return ALLOW;
+}
+
+static __always_inline void read6(const struct bpf_sock_addr *ctx, u32 *words)
+{
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+}
+
+static __always_inline void write6(struct bpf_sock_addr *ctx, const u32 *words)
+{
+	ctx->user_ip6[0] = words[0];
+	ctx->user_ip6[1] = words[1];
+	ctx->user_ip6[2] = words[2];
+	ctx->user_ip6[3] = words[3];
 }
 
 static __always_inline int consider6(struct bpf_sock_addr *ctx, bool sending)
@@ -888,15 +957,16 @@ static __always_inline int consider6(struct bpf_sock_addr *ctx, bool sending)
 	struct destination to = {.family = 6};
 	u32 *words = (u32 *)to.bytes;
 
-	words[0] = ctx->user_ip6[0];
-	words[1] = ctx->user_ip6[1];
-	words[2] = ctx->user_ip6[2];
-	words[3] = ctx->user_ip6[3];
+	read6(ctx, words);
 	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
 		to.family = 4;
 		words[0] = words[3];
+		if (consider(ctx, &to, sending))
+			ctx->user_ip6[3] = words[0];
+		return ALLOW;
 	}
-	consider(ctx, &to, sending);
+	if (consider(ctx, &to, sending))
+		write6(ctx, words);
 	return ALLOW;
 }
 
@@ -905,9 +975,114 @@ SEC("cgroup/connect6") int connect6(struct bpf_sock_addr *ctx) { return consider
 SEC("cgroup/sendmsg4") int sendmsg4(struct bpf_sock_addr *ctx) { return consider4(ctx, true); }
 SEC("cgroup/sendmsg6") int sendmsg6(struct bpf_sock_addr *ctx) { return consider6(ctx, true); }
 
-// --- out through the device -------------------------------------------------------
+// --- what a program is told -------------------------------------------------------
 
-struct header { u32 family, protocol, transport; u8 from[16], to[16]; };
+// The host's address for the device's; for a peer on loopback, loopback's.
+static __always_inline u32 told4(const struct bpf_sock_addr *ctx, u32 address)
+{
+	if (address != *(volatile u32 *)config.own4 || bpf_get_netns_cookie((void *)ctx) != config.netns)
+		return address;
+	if (ctx->sk && (ctx->sk->dst_ip4 & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000))
+		return bpf_htonl(0x7f000001);
+	return *(volatile u32 *)config.main4;
+}
+
+SEC("cgroup/getsockname4")
+int getsockname4(struct bpf_sock_addr *ctx)
+{
+	u32 address = ctx->user_ip4;
+
+	ctx->user_ip4 = told4(ctx, address);
+	return ALLOW;
+}
+
+SEC("cgroup/getsockname6")
+int getsockname6(struct bpf_sock_addr *ctx)
+{
+	u32 words[4], peer[4];
+
+	read6(ctx, words);
+	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+		ctx->user_ip6[3] = told4(ctx, words[3]);
+		return ALLOW;
+	}
+	if (!same6((u8 *)words, config.own6) || bpf_get_netns_cookie(ctx) != config.netns || !ctx->sk)
+		return ALLOW;
+	peer[0] = ctx->sk->dst_ip6[0];
+	peer[1] = ctx->sk->dst_ip6[1];
+	peer[2] = ctx->sk->dst_ip6[2];
+	peer[3] = ctx->sk->dst_ip6[3];
+	if (same6((u8 *)peer, config.local6))
+		set_loopback6((u8 *)words);
+	else
+		copy6((u8 *)words, config.main6);
+	write6(ctx, words);
+	return ALLOW;
+}
+
+static __always_inline int tell_peer6(struct bpf_sock_addr *ctx)
+{
+	u32 words[4];
+
+	read6(ctx, words);
+	if (same6((u8 *)words, config.local6) && bpf_get_netns_cookie(ctx) == config.netns) {
+		set_loopback6((u8 *)words);
+		write6(ctx, words);
+	}
+	return ALLOW;
+}
+
+SEC("cgroup/getpeername6") int getpeername6(struct bpf_sock_addr *ctx) { return tell_peer6(ctx); }
+SEC("cgroup/recvmsg6") int recvmsg6(struct bpf_sock_addr *ctx) { return tell_peer6(ctx); }
+
+// --- packets ----------------------------------------------------------------------
+
+enum {
+	FROM4 = 12, TO4 = 16, SUM4 = 10, FROM6 = 8, TO6 = 24, SIZE6 = 40,
+	FRAGMENT = 44, FRAGMENT_SIZE = 8,	// IPv6's extension header (RFC 8200 section 4.5)
+	TCP_SUM = 16, UDP_SUM = 6, ICMP6_SUM = 2, ICMP6_SIZE = 8, PROTOCOL_ICMP6 = 58,
+};
+
+struct header {
+	u8 from[16] WORDS, to[16] WORDS;
+	u32 family, protocol, transport;
+	u32 rest;			// of a datagram in fragments: without ports
+};
+
+static __always_inline bool read_header4(struct __sk_buff *skb, struct header *header)
+{
+	u8 start[20] WORDS;
+
+	if (bpf_skb_load_bytes(skb, 0, start, sizeof start))
+		return false;
+	header->family = 4;
+	header->protocol = start[9];
+	header->transport = (start[0] & 15) * 4;
+	header->rest = (start[6] & 0x1f) || start[7];
+	*(u32 *)header->from = *(u32 *)(start + FROM4);
+	*(u32 *)header->to = *(u32 *)(start + TO4);
+	return true;
+}
+
+static __always_inline bool read_header6(struct __sk_buff *skb, struct header *header)
+{
+	u8 fragment[FRAGMENT_SIZE], protocol;
+
+	header->family = 6;
+	header->transport = SIZE6;
+	if (bpf_skb_load_bytes(skb, 6, &protocol, 1) || bpf_skb_load_bytes(skb, FROM6, header->from, 16) ||
+	    bpf_skb_load_bytes(skb, TO6, header->to, 16))
+		return false;
+	if (protocol == FRAGMENT) {
+		if (bpf_skb_load_bytes(skb, SIZE6, fragment, sizeof fragment))
+			return false;
+		protocol = fragment[0];
+		header->transport += FRAGMENT_SIZE;
+		header->rest = fragment[2] || fragment[3] & 0xf8;
+	}
+	header->protocol = protocol;
+	return true;
+}
 
 static __always_inline bool read_header(struct __sk_buff *skb, struct header *header)
 {
@@ -915,29 +1090,62 @@ static __always_inline bool read_header(struct __sk_buff *skb, struct header *he
 
 	if (bpf_skb_load_bytes(skb, 0, &first, 1))
 		return false;
-	if (first >> 4 == 4) {
-		u8 protocol;
+	if (first >> 4 == 4)
+		return read_header4(skb, header);
+	return first >> 4 == 6 && read_header6(skb, header);
+}
 
-		header->family = 4;
-		header->transport = (first & 15) * 4;
-		if (bpf_skb_load_bytes(skb, 9, &protocol, 1) || bpf_skb_load_bytes(skb, 12, header->from, 4) ||
-		    bpf_skb_load_bytes(skb, 16, header->to, 4))
-			return false;
-		header->protocol = protocol;
-		return true;
-	}
-	if (first >> 4 == 6) {
-		u8 protocol;
+static __always_inline u32 sum_of(const struct header *header)
+{
+	if (header->protocol == IPPROTO_TCP)
+		return header->transport + TCP_SUM;
+	return header->transport + (header->protocol == IPPROTO_UDP ? UDP_SUM : ICMP6_SUM);
+}
 
-		header->family = 6;
-		header->transport = 40;
-		if (bpf_skb_load_bytes(skb, 6, &protocol, 1) || bpf_skb_load_bytes(skb, 8, header->from, 16) ||
-		    bpf_skb_load_bytes(skb, 24, header->to, 16))
-			return false;
-		header->protocol = protocol;
-		return true;
+// Puts another address in the place of one, and sets the checksums right.
+static __always_inline void put4(struct __sk_buff *skb, const struct header *header, u32 place, u32 old, u32 new)
+{
+	bpf_l3_csum_replace(skb, SUM4, old, new, 4);
+	if (!header->rest)
+		bpf_l4_csum_replace(skb, sum_of(header), old, new, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | 4);
+	bpf_skb_store_bytes(skb, place, &new, 4, 0);
+}
+
+static __always_inline void put6(struct __sk_buff *skb, const struct header *header, u32 place, u8 *old, u8 *new,
+				 u32 flags)
+{
+	long difference = bpf_csum_diff((void *)old, 16, (void *)new, 16, 0);
+
+	if (header->protocol == IPPROTO_UDP)
+		flags |= BPF_F_MARK_MANGLED_0;
+	if (!header->rest && difference >= 0)
+		bpf_l4_csum_replace(skb, sum_of(header), 0, difference, flags);
+	bpf_skb_store_bytes(skb, place, new, 16, 0);
+}
+
+// --- out through the device -------------------------------------------------------
+
+// The true destination.
+static __always_inline void restore(struct __sk_buff *skb, struct header *header, const struct owned *owned)
+{
+	u8 old[16] WORDS, new[16] WORDS = {0};
+
+	copy6(old, header->to);
+	if (header->family == 4) {
+		if (*(u32 *)old != *(volatile u32 *)config.entry4)
+			return;
+		*(u32 *)header->to = *(const u32 *)owned->peer;
+		put4(skb, header, TO4, *(u32 *)old, *(u32 *)header->to);
+		return;
 	}
-	return false;
+	if (same6(old, config.entry6))
+		copy6(new, owned->peer);
+	else if (same6(old, config.local6))
+		set_loopback6(new);
+	else
+		return;
+	copy6(header->to, new);
+	put6(skb, header, TO6, old, new, BPF_F_PSEUDO_HDR);
 }
 
 static __noinline bool announce(struct __sk_buff *skb, const struct header *header, struct owned *owned)
@@ -945,7 +1153,7 @@ static __noinline bool announce(struct __sk_buff *skb, const struct header *head
 	struct redirect_record *record;
 	u16 ports[2];
 
-	if (bpf_skb_load_bytes(skb, header->transport, ports, sizeof ports))
+	if (header->rest || bpf_skb_load_bytes(skb, header->transport, ports, sizeof ports))
 		return false;
 	record = bpf_ringbuf_reserve(&owners, sizeof *record, 0);
 	if (!record)
@@ -968,7 +1176,7 @@ static __always_inline bool is_remnant(struct __sk_buff *skb, const struct heade
 {
 	u8 flags;
 
-	if (header->protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, header->transport + TCP_FLAGS, &flags, 1))
+	if (header->protocol != IPPROTO_TCP || header->rest || bpf_skb_load_bytes(skb, header->transport + TCP_FLAGS, &flags, 1))
 		return false;
 	return (flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 }
@@ -982,13 +1190,87 @@ int leave(struct __sk_buff *skb)
 
 	if (!read_header(skb, &header))
 		return TC_ACT_SHOT;
+	if (header.family == 4 ? header.to[0] >= 224 : header.to[0] == 0xff)
+		return TC_ACT_SHOT;
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
 	if (sk)
 		owned = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!owned || !owned->record.tgid)
-		return is_remnant(skb, &header) ? TC_ACT_OK : TC_ACT_SHOT;
+	if (!owned || !owned->record.tgid) {
+		if (!is_remnant(skb, &header))
+			return TC_ACT_SHOT;
+		if (header.family == 6 && same6(header.to, config.local6))
+			restore(skb, &header, (const void *)&nobody);
+		return TC_ACT_OK;
+	}
+	restore(skb, &header, owned);
 	if (!owned->announced && !announce(skb, &header, owned))
 		return TC_ACT_SHOT;
 	return TC_ACT_OK;
+}
+
+// --- in from the device -----------------------------------------------------------
+
+// ::1 as an error's sender, and in the packet that it speaks of.
+static __always_inline void disguise(struct __sk_buff *skb, struct header *header)
+{
+	u8 one[16] WORDS, stand_in[16] WORDS, inner[16] WORDS;
+	u32 place = SIZE6 + ICMP6_SIZE + TO6;
+
+	set_loopback6(one);
+	copy6(stand_in, config.local6);
+	if (header->protocol == PROTOCOL_ICMP6 && !bpf_skb_load_bytes(skb, place, inner, 16) &&
+	    is_loopback6(inner))
+		put6(skb, header, place, one, stand_in, 0);
+	if (is_loopback6(header->from))
+		put6(skb, header, FROM6, one, stand_in, BPF_F_PSEUDO_HDR);
+}
+
+// What no socket waits for would be answered by the kernel itself, by whatever device
+// leads to the peer: a reset or an error out of nowhere, on the real network.
+static __always_inline bool is_awaited(struct __sk_buff *skb, const struct header *header)
+{
+	struct bpf_sock_tuple tuple = {0};
+	u32 size = header->family == 4 ? sizeof tuple.ipv4 : sizeof tuple.ipv6;
+	struct bpf_sock *sk;
+	u16 ports[2];
+
+	if (header->rest || (header->protocol != IPPROTO_TCP && header->protocol != IPPROTO_UDP))
+		return true;
+	if (bpf_skb_load_bytes(skb, header->transport, ports, sizeof ports))
+		return false;
+	if (header->family == 4) {
+		tuple.ipv4.saddr = *(const u32 *)header->from;
+		tuple.ipv4.daddr = *(const u32 *)header->to;
+		tuple.ipv4.sport = ports[0];
+		tuple.ipv4.dport = ports[1];
+	} else {
+		copy6((u8 *)tuple.ipv6.saddr, header->from);
+		copy6((u8 *)tuple.ipv6.daddr, header->to);
+		tuple.ipv6.sport = ports[0];
+		tuple.ipv6.dport = ports[1];
+	}
+	if (header->protocol == IPPROTO_TCP)
+		sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+SEC("tc")
+int enter(struct __sk_buff *skb)
+{
+	struct header header = {0};
+
+	if (!read_header(skb, &header))
+		return TC_ACT_SHOT;
+	if (header.family == 6) {
+		disguise(skb, &header);
+		if (is_loopback6(header.from))
+			copy6(header.from, config.local6);
+	}
+	return is_awaited(skb, &header) ? TC_ACT_OK : TC_ACT_SHOT;
 }

@@ -144,6 +144,9 @@ static int configure(struct redirect *redirect, const struct redirect_options *o
 	config->no_loopback = options->no_loopback;
 	copy_address(config->own4, &device->own4);
 	copy_address(config->own6, &device->own6);
+	copy_address(config->entry4, &device->entry4);
+	copy_address(config->entry6, &device->entry6);
+	copy_address(config->local6, &device->local6);
 	copy_address(config->main4, device->host.main4.family ? &device->host.main4 : &device->own4);
 	copy_address(config->main6, device->host.main6.family ? &device->host.main6 : &device->own6);
 	return 0;
@@ -275,6 +278,8 @@ static int open_here(struct redirect *redirect, const struct redirect_options *o
 	if (error)
 		return error;
 	error = attach_to_device(redirect, redirect->bpf->progs.leave, true);
+	if (!error)
+		error = attach_to_device(redirect, redirect->bpf->progs.enter, false);
 	if (error)
 		return redirect_obstacle(REDIRECT_AT_DEVICE, error, why, why_size);
 	error = redirect_device_up(&redirect->device, options->mtu, why, why_size);

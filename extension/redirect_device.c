@@ -34,6 +34,7 @@
 #include "extension/redirect_device.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,11 @@ static void choose_addresses(struct redirect_device *device, int number)
 {
 	device->own4 = (struct host_address){AF_INET, {192, 0, 0, (uint8_t)(32 + number)}};
 	device->own6 = (struct host_address){AF_INET6, {1, [8] = 'a', 'p', [15] = (uint8_t)(1 + number)}};
+	device->entry4 = device->own4;
+	device->entry4.bytes[3] += DEVICES;
+	device->entry6 = device->local6 = device->own6;
+	device->entry6.bytes[13] = 1;
+	device->local6.bytes[13] = 2;
 }
 
 int redirect_device_open(struct redirect_device *device, char *why, size_t why_size)
@@ -123,6 +129,8 @@ static int add_ipv6(const struct redirect_device *device, struct route *r)
 
 	if (!error)
 		error = route_add_address(r, &device->own6, true);
+	if (!error)
+		error = route_add(r, RT_TABLE_MAIN, &device->entry6, 128, &device->own6);
 	return error ? error : route_add_bound_default6(r, shadow, UINT32_MAX - 1 - 2 * number, &device->own6);
 }
 
@@ -144,6 +152,8 @@ int redirect_device_up(struct redirect_device *device, uint16_t mtu, char *why, 
 		what = "give the tunnel device an address";
 		error = route_add_apart(&r, &device->own4);
 	}
+	if (!error)
+		error = route_add(&r, RT_TABLE_MAIN, &device->entry4, 32, &device->own4);
 	if (!error && device->ipv6) {
 		what = "route IPv6 to the tunnel device";
 		error = add_ipv6(device, &r);

@@ -17,6 +17,8 @@ struct redirect_device {
 	char name[IFNAMSIZ];
 	bool ipv6;
 	struct host_address own4, own6;	// its addresses
+	struct host_address entry4, entry6;	// lead to it by route
+	struct host_address local6;	// is at hand as ::1's stand-in
 	struct host host;		// as it was before
 };
 

@@ -95,7 +95,7 @@ int redirect_obstacle_foresee(char *why, size_t why_size)
 	return 0;
 }
 
-static char heard[256];		// the last line that says what is wrong
+static char heard[256];		// the first line that says what is wrong
 
 __attribute__((format(printf, 2, 0)))
 static int listen_to(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -108,7 +108,7 @@ static int listen_to(enum libbpf_print_level level, const char *format, va_list 
 	vsnprintf(line, sizeof line, format, arguments);
 	end = strcspn(line, "\n");
 	line[end] = '\0';
-	if (strncmp(line, "libbpf: failed to load object", 29) != 0)
+	if (!*heard)
 		memcpy(heard, line, sizeof heard);
 	return 0;
 }

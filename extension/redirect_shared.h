@@ -57,7 +57,9 @@ struct redirect_config {
 	__u32 only, except;		// are there any?
 	__u8 own4[4], own6[16];		// the device's addresses
 	__u8 main4[4], main6[16];	// what a program sees instead
-	__u8 entry4[4], entry6[16];	// stands for a destination until the device is reached
+	// Stand for a destination on the way to the device, and are never seen beyond it:
+	__u8 entry4[4], entry6[16];	// for that of a first datagram
+	__u8 local6[16];		// for ::1
 };
 
 // Of a longest-prefix trie.

@@ -371,7 +371,7 @@ static void both_families_and_kinds(void)
 
 	make_world(&world);
 	open_redirect(&world, match, (struct redirect_options){0});
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 3; i++)
 		for (int v6 = 0; v6 < 2; v6++, port++) {
 			const char *to = v6 ? far6 : far4;
 			struct redirect_owner owner;

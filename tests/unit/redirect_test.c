@@ -75,6 +75,25 @@ static struct address address_of(const char *text, int port)
 	return out;
 }
 
+static uint16_t port_of(const struct sockaddr_storage *address)
+{
+	return ntohs(address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
+						   : ((const struct sockaddr_in6 *)address)->sin6_port);
+}
+
+static char *text_of(const struct sockaddr_storage *address, char *out)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	*out = '\0';
+	if (address->ss_family == AF_INET)
+		inet_ntop(AF_INET, &v4->sin_addr, out, 64);
+	else if (address->ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &v6->sin6_addr, out, 64);
+	return out;
+}
+
 // Beginning is all: nobody answers.
 static int begin(const char *what, const char *text, int port)
 {
@@ -97,6 +116,51 @@ static int begin(const char *what, const char *text, int port)
 		return error;
 	}
 	return (int)sendto(fd, "hello", 5, 0, (struct sockaddr *)&to.storage, to.size);
+}
+
+// Sends, is answered, and looks at what it is told. The answer must come from where
+// it went; `own` is what our address must be said to be.
+static int talk(const char *what, const char *text, int port, size_t size, const char *own)
+{
+	static char bytes[65536], back[65536];
+	struct address to = address_of(text, port), from = {.size = sizeof from.storage};
+	bool tcp = !strcmp(what, "talk-tcp"), connected = tcp || !strcmp(what, "talk-udp-connected");
+	int fd = socket(to.storage.ss_family, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+	struct timeval limit = {.tv_sec = 3};
+	char said[64] = "";
+	ssize_t n;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	if (connected && connect(fd, (struct sockaddr *)&to.storage, to.size))
+		return 10 + (errno == ECONNREFUSED);
+	if (connected) {
+		struct sockaddr_storage name;
+		socklen_t name_size = sizeof name;
+
+		if (getpeername(fd, (struct sockaddr *)&name, &name_size) || strcmp(text_of(&name, said), text) != 0)
+			return 12;
+		name_size = sizeof name;
+		if (getsockname(fd, (struct sockaddr *)&name, &name_size) || strcmp(text_of(&name, said), own) != 0)
+			return 13;
+	}
+	if (tcp)
+		return 0;
+	for (int turn = 0; turn < 3; turn++) {
+		memset(bytes, 'a' + turn, size);
+		n = connected ? send(fd, bytes, size, 0)
+			      : sendto(fd, bytes, size, 0, (struct sockaddr *)&to.storage, to.size);
+		if (n != (ssize_t)size)
+			return 14;
+		n = recvfrom(fd, back, sizeof back, 0, (struct sockaddr *)&from.storage, &from.size);
+		if (n < 0)
+			return 15 + (errno == ECONNREFUSED);
+		if (n != (ssize_t)size || memcmp(bytes, back, size) != 0)
+			return 17;
+		if (strcmp(text_of(&from.storage, said), text) != 0)
+			return 18;
+	}
+	return 0;
 }
 
 static char **play_arguments;
@@ -138,6 +202,8 @@ static int play(char **argv)
 		wait(NULL);
 		return 0;
 	}
+	if (!strncmp(what, "talk", 4))
+		return talk(what, argv[3], atoi(argv[4]), (size_t)atoi(argv[6]), argv[7]);
 	begin(what, argv[3], atoi(argv[4]));
 	return 0;
 }
@@ -235,11 +301,29 @@ static pid_t start(const char *name, const char *what, const char *to, int port)
 	return start_as(name, 0, what, to, port, NULL);
 }
 
+static pid_t start_talk(const char *what, const char *to, int port, size_t size, const char *own)
+{
+	char path[128], number[16], length[16];
+	pid_t pid;
+
+	snprintf(path, sizeof path, "%s/%s", folder, match);
+	snprintf(number, sizeof number, "%d", port);
+	snprintf(length, sizeof length, "%zu", size);
+	pid = fork();
+	if (pid == 0) {
+		execl(path, path, "play", what, to, number, "-", length, own, NULL);
+		_exit(3);
+	}
+	return pid;
+}
+
 static void await(pid_t pid)
 {
 	int status;
 
 	CHECK(waitpid(pid, &status, 0) == pid);
+	if (status)
+		fprintf(stderr, "the program ended with %d, signal %d\n", WEXITSTATUS(status), WTERMSIG(status));
 	CHECK(status == 0);
 }
 
@@ -285,25 +369,6 @@ static bool packet_to(int fd, int port, struct packet *out, int patience)
 	return false;
 }
 
-static uint16_t port_of(const struct sockaddr_storage *address)
-{
-	return ntohs(address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
-						   : ((const struct sockaddr_in6 *)address)->sin6_port);
-}
-
-static char *text_of(const struct sockaddr_storage *address, char *out)
-{
-	const struct sockaddr_in *v4 = (const void *)address;
-	const struct sockaddr_in6 *v6 = (const void *)address;
-
-	*out = '\0';
-	if (address->ss_family == AF_INET)
-		inet_ntop(AF_INET, &v4->sin_addr, out, 64);
-	else if (address->ss_family == AF_INET6)
-		inet_ntop(AF_INET6, &v6->sin6_addr, out, 64);
-	return out;
-}
-
 // The next packet on the tunnel goes to `to`, and its owner was announced.
 static struct redirect_owner taken(struct world *world, const char *to, int port)
 {
@@ -331,6 +396,65 @@ static void left_alone(struct world *world, const char *to, int port)
 	CHECK(packet_to(world->outside, port, &packet, SOON_MS));
 	CHECK(!strcmp(packet.to, to));
 	CHECK(!packet_to(redirect_tunnel(world->redirect), port, &packet, 0));
+}
+
+// Sends each packet of a conversation back as an answer until the program ends: what was
+// sent to it comes from there. A SYN is taken or, with `refuse`, reset. The checksum stays
+// right, since it is left to be finished and the sum over the addresses is the same
+// both ways round.
+static int answer(struct world *world, pid_t pid, bool refuse)
+{
+	static uint8_t bytes[70000];
+	int fd = redirect_tunnel(world->redirect), status;
+
+	for (int waited = 0; waited < SOON_MS;) {
+		struct pollfd wait_for = {.fd = fd, .events = POLLIN};
+		uint8_t *ip = bytes + HEADER, *next, swap[16];
+		size_t size, from;
+		ssize_t n;
+
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+		if (poll(&wait_for, 1, 10) != 1) {
+			waited += 10;
+			continue;
+		}
+		n = read(fd, bytes, sizeof bytes);
+		if (n <= HEADER)
+			continue;
+		size = *ip >> 4 == 4 ? 4 : 16;
+		from = *ip >> 4 == 4 ? 12 : 8;
+		next = ip + (*ip >> 4 == 4 ? (*ip & 15) * 4 : 40);
+		memcpy(swap, ip + from, size);
+		memcpy(ip + from, ip + from + size, size);
+		memcpy(ip + from + size, swap, size);
+		if ((*ip >> 4 == 4 && (ip[6] & 0x1f || ip[7])) || (*ip >> 4 == 6 && ip[6] == 44)) {
+			// A fragment: only the first has ports.
+			if (*ip >> 4 == 6 && !next[2] && !(next[3] & 0xf8))
+				next += 8;
+			else if (*ip >> 4 == 6 || ip[6] & 0x1f || ip[7])
+				next = NULL;
+		}
+		if (next) {
+			memcpy(swap, next, 2);
+			memcpy(next, next + 2, 2);
+			memcpy(next + 2, swap, 2);
+		}
+		if ((*ip >> 4 == 4 ? ip[9] : ip[6]) == IPPROTO_TCP) {
+			uint32_t sequence;
+
+			if (!(next[13] & TH_SYN))
+				continue;
+			memcpy(&sequence, next + 4, 4);
+			sequence = htonl(ntohl(sequence) + 1);
+			memcpy(next + 8, &sequence, 4);
+			next[13] = refuse ? TH_RST | TH_ACK : TH_SYN | TH_ACK;
+		}
+		CHECK(write(fd, bytes, (size_t)n) == n);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -1;
 }
 
 // --- tests ------------------------------------------------------------------------
@@ -390,6 +514,77 @@ static void both_families_and_kinds(void)
 	redirect_close(world.redirect);
 }
 
+static void talk_all(struct world *world, const char *to, const char *own, size_t size)
+{
+	static const char *const kinds[] = {"talk-tcp", "talk-udp-connected", "talk-udp"};
+
+	for (size_t i = 0; i < 3; i++) {
+		int status = answer(world, start_talk(kinds[i], to, 700, size, own), false);
+
+		if (status)
+			fprintf(stderr, "%s %s, %zu bytes: %d\n", kinds[i], to, size, WEXITSTATUS(status));
+		CHECK(status == 0);
+	}
+}
+
+static void answers(void)
+{
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	talk_all(&world, far4, "10.9.9.2", 100);
+	talk_all(&world, far6, "2001:db8:9::2", 100);
+	talk_all(&world, far4, "10.9.9.2", 5000);
+	talk_all(&world, far6, "2001:db8:9::2", 5000);
+	redirect_close(world.redirect);
+}
+
+static void loopback(void)
+{
+	static const char *const own[] = {"127.0.0.1", "127.0.0.53", "127.9.9.9"};
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	for (size_t i = 0; i < 3; i++)
+		talk_all(&world, own[i], "127.0.0.1", 100);
+	talk_all(&world, "::1", "::1", 100);
+	talk_all(&world, "::1", "::1", 3000);
+	talk_all(&world, "10.9.9.2", "10.9.9.2", 100);
+	talk_all(&world, "2001:db8:9::2", "2001:db8:9::2", 100);
+	redirect_close(world.redirect);
+}
+
+static void refusals(void)
+{
+	static const char *const to[] = {"198.51.100.7", "2001:db8:77::7", "127.0.0.1", "::1"};
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	for (size_t i = 0; i < 4; i++)
+		CHECK(WEXITSTATUS(answer(&world, start_talk("talk-tcp", to[i], 700, 1, "-"), true)) == 11);
+	redirect_close(world.redirect);
+}
+
+// A host may check the way back strictly for all devices.
+static void strict_filter(void)
+{
+	static const char *const strict[] = {"1", "2"};
+	struct world world;
+
+	make_world(&world);
+	for (size_t i = 0; i < 2; i++) {
+		run("echo %s > /proc/sys/net/ipv4/conf/all/rp_filter", strict[i]);
+		open_redirect(&world, match, (struct redirect_options){0});
+		talk_all(&world, far4, "10.9.9.2", 10);
+		talk_all(&world, "127.0.0.53", "127.0.0.1", 10);
+		talk_all(&world, "10.9.9.2", "10.9.9.2", 10);
+		redirect_close(world.redirect);
+	}
+}
+
 // --- runs them ----------------------------------------------------------------------
 
 static bool passes(void (*body)(void))
@@ -409,7 +604,11 @@ static bool passes(void (*body)(void))
 
 #define CASES(X) \
 	X(by_name) \
-	X(both_families_and_kinds)
+	X(both_families_and_kinds) \
+	X(answers) \
+	X(loopback) \
+	X(refusals) \
+	X(strict_filter)
 
 #define DEFINE(name) \
 	static void test_##name(void **state) \

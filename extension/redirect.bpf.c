@@ -684,21 +684,21 @@ int BPF_PROG(forked, struct task_struct *unused, struct task_struct *child)
 
 // What was in stays in, as its child would have: a wrapper that ends in an exec is
 // no other than one that ends in a fork. Unless the spec excludes what it became.
+// Asked at each exec, since at the next one nobody can say what was before.
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(executed)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
 	const struct verdict *known;
+	u32 generation = spec.generation;
 	struct key key;
 
 	make_key(&key, task);
 	known = bpf_map_lookup_elem(&verdicts, &key);
 	bpf_map_delete_elem(&identities, &key);
-	if (!known)
-		return 0;
-	if (known->generation == spec.generation && known->in && !spec.otherwise[spec.generation & 1])
-		judge((u64)task, &key, true);
-	else
+	if (!spec.otherwise[generation & 1])
+		judge((u64)task, &key, known && known->generation == generation && known->in);
+	else if (known)
 		bpf_map_delete_elem(&verdicts, &key);
 	return 0;
 }

@@ -105,10 +105,12 @@ static int begin(const char *what, const char *text, int port)
 		struct address own = address_of(to.storage.ss_family == AF_INET ? "0.0.0.0" : "::", 5353);
 		bind(fd, (struct sockaddr *)&own.storage, own.size);
 	}
-	if (!strcmp(what, "multicast")) {
-		fd = socket(to.storage.ss_family, SOCK_DGRAM, 0);
-		udp = true;
+	if (udp) {
+		int on = 1;
+		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
 	}
+	if (!strcmp(what, "bound"))
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "world0", 6);
 	if (!udp || !strcmp(what, "udp-connected")) {
 		int error = connect(fd, (struct sockaddr *)&to.storage, to.size);
 		if (udp)
@@ -195,6 +197,21 @@ static int play(char **argv)
 	if (!strcmp(what, "exec")) {
 		execl(argv[5], argv[5], "play", "tcp", argv[3], argv[4], NULL);
 		return 1;
+	}
+	if (!strcmp(what, "fork")) {
+		if (fork() == 0)
+			_exit(begin("tcp", argv[3], atoi(argv[4])) ? 0 : 1);
+		wait(NULL);
+		return 0;
+	}
+	if (!strcmp(what, "listen")) {
+		struct address own = address_of(argv[3], atoi(argv[4]));
+		int fd = socket(own.storage.ss_family, SOCK_STREAM, 0);
+
+		if (bind(fd, (struct sockaddr *)&own.storage, own.size) || listen(fd, 5))
+			return 4;
+		begin("tcp", "198.51.100.7", atoi(argv[4]) + 1);
+		return read(0, &go, 1) == 0 ? 0 : 1;
 	}
 	if (!strcmp(what, "child")) {
 		if (fork() == 0)
@@ -502,7 +519,6 @@ static void both_families_and_kinds(void)
 			struct packet packet;
 			pid_t pid = start(match, kinds[i], to, port);
 
-			fprintf(stderr, "%s %s\n", kinds[i], to);
 			owner = taken(&world, to, port);
 			CHECK(owner.pid == pid);
 			CHECK(!strncmp(kinds[i], "tcp", 3) == (owner.protocol == IPPROTO_TCP));
@@ -585,6 +601,452 @@ static void strict_filter(void)
 	}
 }
 
+// --- which programs ---------------------------------------------------------------
+
+// A copy of the matched name (`in`) goes in or not, under a spec.
+static void expect(struct world *world, const char *spec, const char *name, uid_t uid, const char *what, bool in)
+{
+	static int port = 1000;
+	struct spec *read = spec_of(spec);
+
+	port++;
+	CHECK(!redirect_change(world->redirect, read));
+	spec_close(read);
+	pid_t pid = start_as(name, uid, what, far4, port, NULL);
+
+	if (in) {
+		struct redirect_owner owner = taken(world, far4, port);
+
+		CHECK(!strcmp(what, "child") || !strcmp(what, "fork") ? owner.parent == pid : owner.pid == pid);
+		CHECK(owner.uid == uid);
+	} else {
+		left_alone(world, far4, port);
+	}
+	await(pid);
+}
+
+static void by_spec(void)
+{
+	struct world world;
+	char spec[512];
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	snprintf(spec, sizeof spec, "nothing-like-it,%.10s", match);
+	expect(&world, spec, match, 0, "tcp", true);
+	snprintf(spec, sizeof spec, "%s,!%s", match, match);
+	expect(&world, spec, match, 0, "tcp", false);
+	snprintf(spec, sizeof spec, "!%s,%s", match, match);
+	expect(&world, spec, match, 0, "tcp", true);
+	snprintf(spec, sizeof spec, "!%s", match);
+	expect(&world, spec, match, 0, "tcp", false);
+	expect(&world, spec, other, 0, "tcp", true);
+	snprintf(spec, sizeof spec, "exe:%s/tapped-*-y?s", folder);
+	expect(&world, spec, match, 0, "tcp", true);
+	expect(&world, spec, other, 0, "tcp", false);
+	snprintf(spec, sizeof spec, "exe:*[!a-s]apped-*[x-z]es");
+	expect(&world, spec, match, 0, "tcp", true);
+	snprintf(spec, sizeof spec, "exe:%s/tapped-*-y", folder);
+	expect(&world, spec, match, 0, "tcp", false);
+	snprintf(spec, sizeof spec, "exe:*/%s", match + 1);
+	expect(&world, spec, match, 0, "tcp", false);
+	expect(&world, "user:64999", match, 64999, "tcp", true);
+	expect(&world, "user:64999", match, 64998, "tcp", false);
+	snprintf(spec, sizeof spec, "child-of:%d", getpid());
+	expect(&world, spec, match, 0, "tcp", true);
+	expect(&world, spec, match, 0, "child", true);
+	snprintf(spec, sizeof spec, "child-of:%d,!%s", getpid(), match);
+	expect(&world, spec, match, 0, "tcp", false);
+	expect(&world, "cgroup:/nowhere", match, 0, "tcp", false);
+	redirect_close(world.redirect);
+}
+
+// What a matched program starts or becomes is matched, unless it is excluded.
+static void children(void)
+{
+	struct world world;
+	char spec[128];
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	expect(&world, match, match, 0, "child", true);
+	expect(&world, match, match, 0, "exec", true);
+	expect(&world, match, match, 0, "fork", true);
+	expect(&world, match, other, 0, "fork", false);
+	snprintf(spec, sizeof spec, "%s,!%s", match, other);
+	expect(&world, spec, match, 0, "child", false);
+	expect(&world, spec, match, 0, "exec", false);
+	// All are in, and that its parent is not says nothing of a child.
+	snprintf(spec, sizeof spec, "!%s", match);
+	expect(&world, spec, match, 0, "child", true);
+	redirect_close(world.redirect);
+}
+
+// Its 15 characters are the calling thread's own affair.
+static void threads(void)
+{
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	expect(&world, match, match, 0, "thread", true);
+	expect(&world, "somethingelse", match, 0, "thread", false);
+	redirect_close(world.redirect);
+}
+
+static void by_pid(void)
+{
+	struct world world;
+	char spec[32];
+	int go;
+	pid_t pid;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	// It runs already, under a name that is not matched.
+	pid = start_as(other, 0, "wait", far4, 90, &go);
+	snprintf(spec, sizeof spec, "%d", pid);
+	struct spec *read = spec_of(spec);
+	CHECK(!redirect_change(world.redirect, read));
+	spec_close(read);
+	CHECK(write(go, "", 1) == 1);
+	CHECK(taken(&world, far4, 90).pid == pid);
+	await(pid);
+	redirect_close(world.redirect);
+}
+
+static void started_before(void)
+{
+	struct world world;
+	int go;
+	pid_t pid;
+
+	make_world(&world);
+	pid = start_as(match, 0, "wait", far4, 91, &go);
+	open_redirect(&world, match, (struct redirect_options){0});
+	CHECK(write(go, "", 1) == 1);
+	CHECK(taken(&world, far4, 91).pid == pid);
+	await(pid);
+	redirect_close(world.redirect);
+}
+
+// Gone before anybody could look: a datagram and exit, over and over.
+static void gone_at_once(void)
+{
+	struct world world;
+	pid_t pids[50];
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	for (int i = 0; i < 50; i++) {
+		pids[i] = start(match, "udp", far4, 2000 + i);
+		await(pids[i]);
+	}
+	for (int i = 0; i < 50; i++) {
+		struct redirect_owner owner = taken(&world, far4, 2000 + i);
+
+		CHECK(owner.pid == pids[i]);
+		CHECK(!strcmp(owner.name, match));
+		CHECK(owner.peer.ss_family == 0);
+	}
+	redirect_close(world.redirect);
+}
+
+// All means all, but us; and a namespace of others is not ours.
+static void all_but_us(void)
+{
+	struct world world;
+	struct packet packet;
+	int status;
+	pid_t pid;
+
+	make_world(&world);
+	open_redirect(&world, "", (struct redirect_options){0});
+	begin("tcp", far4, 92);
+	left_alone(&world, far4, 92);
+	pid = start(other, "tcp", far4, 93);
+	CHECK(taken(&world, far4, 93).pid == pid);
+	await(pid);
+	pid = fork();
+	if (pid == 0) {
+		struct world inner;
+
+		make_world(&inner);
+		pid = start(other, "tcp", far4, 94);
+		CHECK(packet_to(inner.outside, 94, &packet, SOON_MS));
+		await(pid);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(!packet_to(redirect_tunnel(world.redirect), 94, &packet, 0));
+	redirect_close(world.redirect);
+}
+
+// --- which destinations -------------------------------------------------------------
+
+static void destinations(void)
+{
+	struct redirect_cidr only[] = {{AF_INET, {198, 51, 100}, 24}, {AF_INET6, {0x20, 1, 0xd, 0xb8, 0, 0x77}, 48}};
+	struct redirect_cidr except[] = {{AF_INET, {198, 51, 100, 7}, 32}};
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){.only = only, .only_count = 2});
+	await(start(match, "tcp", far4, 51));
+	taken(&world, far4, 51);
+	await(start(match, "tcp", far6, 52));
+	taken(&world, far6, 52);
+	await(start(match, "tcp", "198.51.101.7", 53));
+	left_alone(&world, "198.51.101.7", 53);
+	await(start(match, "tcp", "2001:db8:78::1", 54));
+	left_alone(&world, "2001:db8:78::1", 54);
+	redirect_close(world.redirect);
+	open_redirect(&world, match, (struct redirect_options){.except = except, .except_count = 1, .no_loopback = true});
+	await(start(match, "udp", far4, 55));
+	left_alone(&world, far4, 55);
+	await(start(match, "udp", "198.51.100.8", 56));
+	taken(&world, "198.51.100.8", 56);
+	await(start(match, "udp", "127.0.0.1", 57));
+	await(start(match, "udp", "::1", 57));
+	struct packet packet;
+	CHECK(!packet_to(redirect_tunnel(world.redirect), 57, &packet, QUIET_MS));
+	redirect_close(world.redirect);
+}
+
+// Not theirs, and not those of the matched.
+static void multicast(void)
+{
+	static const char *const to[] = {"224.0.0.251", "239.1.2.3", "ff02::fb", "255.255.255.255"};
+	struct world world;
+	struct packet packet;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	for (int i = 0; i < 4; i++)
+		for (int j = 0; j < 2; j++)
+			await(start(j ? match : other, "udp", to[i], 60));
+	run("ip -6 route add ff00::/8 dev %s table local 2>/dev/null; true", redirect_device(world.redirect));
+	await(start(other, "udp", "ff02::fb", 60));
+	CHECK(!read_packet(redirect_tunnel(world.redirect), &packet, QUIET_MS));
+	redirect_close(world.redirect);
+}
+
+// A port of its own makes a socket a server's: its answers go the way the questions came.
+static void servers(void)
+{
+	struct world world;
+	struct packet packet;
+	uint8_t syn[HEADER + 40] = {0};
+	struct iphdr *ip = (struct iphdr *)(syn + HEADER);
+	struct tcphdr *tcp = (struct tcphdr *)(ip + 1);
+	struct virtio_net_hdr *offload = (struct virtio_net_hdr *)syn;
+	uint32_t sum = 0;
+	int go;
+	pid_t pid;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	await(start(match, "udp-server", far4, 61));
+	left_alone(&world, far4, 61);
+	pid = start_as(match, 0, "listen", "0.0.0.0", 62, &go);
+	// It says so by a connection of its own, which is redirected.
+	CHECK(taken(&world, far4, 63).pid == pid);
+	*ip = (struct iphdr){.version = 4, .ihl = 5, .tot_len = htons(40), .ttl = 64, .protocol = IPPROTO_TCP,
+			     .saddr = inet_addr("10.9.9.77"), .daddr = inet_addr("10.9.9.2")};
+	for (int i = 0; i < 10; i++)
+		sum += ((uint16_t *)ip)[i];
+	ip->check = (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	*tcp = (struct tcphdr){.source = htons(4444), .dest = htons(62), .syn = 1, .doff = 5, .window = htons(1000)};
+	sum = (ip->saddr & 0xffff) + (ip->saddr >> 16) + (ip->daddr & 0xffff) + (ip->daddr >> 16) + htons(6) + htons(20);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	tcp->check = (uint16_t)sum;
+	*offload = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 20, .csum_offset = 16};
+	CHECK(write(world.outside, syn, sizeof syn) == sizeof syn);
+	CHECK(packet_to(world.outside, 4444, &packet, SOON_MS));
+	CHECK(packet.flags == (TH_SYN | TH_ACK));
+	close(go);
+	await(pid);
+	redirect_close(world.redirect);
+}
+
+static void bound_by_hand(void)
+{
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	await(start(match, "bound", far4, 64));
+	left_alone(&world, far4, 64);
+	redirect_close(world.redirect);
+}
+
+// What nobody waits for must not be answered by way of the real network.
+static void nothing_leaks(void)
+{
+	struct world world;
+	struct packet packet;
+	struct redirect_owner owner;
+	uint8_t stray[HEADER + 40] = {0};
+	struct iphdr *ip = (struct iphdr *)(stray + HEADER);
+	uint32_t sum = 0;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	await(start(match, "udp", far4, 65));
+	owner = taken(&world, far4, 65);
+	*ip = (struct iphdr){.version = 4, .ihl = 5, .tot_len = htons(40), .ttl = 64, .protocol = IPPROTO_UDP,
+			     .saddr = inet_addr(far4),
+			     .daddr = ((struct sockaddr_in *)&owner.app)->sin_addr.s_addr};
+	for (int i = 0; i < 10; i++)
+		sum += ((uint16_t *)ip)[i];
+	ip->check = (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	*(struct udphdr *)(ip + 1) = (struct udphdr){.source = htons(65), .dest = htons(1), .len = htons(20)};
+	CHECK(write(redirect_tunnel(world.redirect), stray, sizeof stray) == sizeof stray);
+	ip->protocol = IPPROTO_TCP;
+	ip->check = (uint16_t)(ip->check + htons(IPPROTO_UDP - IPPROTO_TCP));
+	*(struct tcphdr *)(ip + 1) = (struct tcphdr){.source = htons(65), .dest = htons(1), .ack = 1, .doff = 5};
+	CHECK(write(redirect_tunnel(world.redirect), stray, sizeof stray) == sizeof stray);
+	while (read_packet(world.outside, &packet, QUIET_MS))
+		CHECK(strcmp(packet.to, far4) != 0);
+	redirect_close(world.redirect);
+}
+
+// --- what is left -------------------------------------------------------------------
+
+static char *look(void)
+{
+	static const char command[] = "ip -o link; ip -o addr; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all;"
+		"ip nexthop; sysctl -a 2>/dev/null | grep -E 'rp_filter|route_localnet|accept_local'";
+	char *text = calloc(1, 1 << 16);
+	FILE *out = popen(command, "r");
+
+	CHECK(out && text && fread(text, 1, (1 << 16) - 1, out) > 0);
+	pclose(out);
+	return text;
+}
+
+static int count_programs(void)
+{
+	FILE *out = popen("bpftool prog list 2>/dev/null | grep -cE 'name (connect4|getpeername6|executed|leave) '", "r");
+	int count = -1;
+
+	CHECK(out && fscanf(out, "%d", &count) == 1);
+	pclose(out);
+	return count;
+}
+
+// The kernel takes things down a moment after the last descriptor.
+static bool comes_back(const char *before, int programs)
+{
+	for (int i = 0; i < 200; i++) {
+		char *now = look();
+		bool same = !strcmp(now, before) && count_programs() == programs;
+
+		if (!same && i == 199)
+			fprintf(stderr, "before:\n%s\nnow:\n%s\nprograms: %d, now %d\n", before, now, programs, count_programs());
+		free(now);
+		if (same)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+static void no_trace(void)
+{
+	struct world world;
+	char *before;
+	int programs;
+
+	make_world(&world);
+	before = look();
+	programs = count_programs();
+	open_redirect(&world, match, (struct redirect_options){0});
+	CHECK(count_programs() == programs + 4);
+	redirect_close(world.redirect);
+	CHECK(comes_back(before, programs));
+	for (int i = 0; i < 3; i++) {
+		int status, ready[2];
+		char byte;
+		pid_t pid;
+
+		CHECK(!pipe(ready));
+		pid = fork();
+		if (pid == 0) {
+			open_redirect(&world, match, (struct redirect_options){0});
+			CHECK(write(ready[1], "", 1) == 1);
+			pause();
+		}
+		CHECK(read(ready[0], &byte, 1) == 1);
+		// A conversation of the moment.
+		await(start(match, "tcp", far4, 66));
+		kill(pid, SIGKILL);
+		CHECK(waitpid(pid, &status, 0) == pid);
+		close(ready[0]);
+		close(ready[1]);
+		CHECK(comes_back(before, programs));
+		await(start(match, "tcp", far4, 67));
+		struct packet packet;
+		CHECK(packet_to(world.outside, 67, &packet, SOON_MS));
+	}
+	free(before);
+}
+
+static void two_at_once(void)
+{
+	struct world world, second;
+	struct packet packet;
+	pid_t pid;
+
+	make_world(&world);
+	second = world;
+	open_redirect(&world, match, (struct redirect_options){0});
+	open_redirect(&second, other, (struct redirect_options){0});
+	CHECK(strcmp(redirect_device(world.redirect), redirect_device(second.redirect)) != 0);
+	for (int i = 0; i < 2; i++) {
+		const char *to = i ? far6 : far4;
+
+		pid = start(match, "tcp", to, 70 + i);
+		CHECK(taken(&world, to, 70 + i).pid == pid);
+		await(pid);
+		pid = start(other, "udp", to, 72 + i);
+		CHECK(taken(&second, to, 72 + i).pid == pid);
+		await(pid);
+	}
+	redirect_close(world.redirect);
+	await(start(match, "tcp", far6, 74));
+	CHECK(packet_to(world.outside, 74, &packet, SOON_MS));
+	redirect_close(second.redirect);
+}
+
+// An ordinary user with nothing but the descriptors goes on reading and changing.
+static void without_privileges(void)
+{
+	struct world world;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct redirect_owner owner;
+		struct packet packet;
+		struct spec *spec = spec_of(other);
+
+		CHECK(!setresuid(64999, 64999, 64999));
+		CHECK(!redirect_change(world.redirect, spec));
+		CHECK(packet_to(redirect_tunnel(world.redirect), 76, &packet, SOON_MS));
+		CHECK(redirect_read(world.redirect, &owner) == 1);
+		CHECK(!strcmp(owner.name, other));
+		_exit(0);
+	}
+	usleep(100000);
+	await(start(other, "tcp", far4, 76));
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	redirect_close(world.redirect);
+}
+
 // --- runs them ----------------------------------------------------------------------
 
 static bool passes(void (*body)(void))
@@ -608,7 +1070,22 @@ static bool passes(void (*body)(void))
 	X(answers) \
 	X(loopback) \
 	X(refusals) \
-	X(strict_filter)
+	X(strict_filter) \
+	X(by_spec) \
+	X(children) \
+	X(threads) \
+	X(by_pid) \
+	X(started_before) \
+	X(gone_at_once) \
+	X(all_but_us) \
+	X(destinations) \
+	X(multicast) \
+	X(servers) \
+	X(bound_by_hand) \
+	X(nothing_leaks) \
+	X(no_trace) \
+	X(two_at_once) \
+	X(without_privileges)
 
 #define DEFINE(name) \
 	static void test_##name(void **state) \

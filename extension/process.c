@@ -24,7 +24,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "extension/announced.h"
 #include "extension/diag.h"
+#include "extension/redirect.h"
 #include "extension/tree.h"
 
 enum {
@@ -54,6 +56,7 @@ struct process_finder {
 	uint64_t tick;		// ns
 	char user[64];		// the last name asked for, and whose it is
 	uid_t user_id;
+	struct announced *announced;	// NULL: nothing was
 	// Where sockets were found, the latest first.
 	struct holder {
 		pid_t pid;
@@ -108,6 +111,7 @@ void process_close(struct process_finder *finder)
 			next = entry->next;
 			free_entry(entry);
 		}
+	announced_close(finder->announced);
 	free(finder);
 }
 
@@ -214,6 +218,16 @@ static struct entry *describe(struct process_finder *finder, const struct tree_p
 	return entry;
 }
 
+static struct process *insert(struct process_finder *finder, struct entry *entry)
+{
+	struct entry **bucket = &finder->buckets[(unsigned int)entry->process.pid % BUCKETS];
+
+	entry->next = *bucket;
+	*bucket = entry;
+	finder->count++;
+	return &entry->process;
+}
+
 // The entry of a pid, made at its first call.
 static struct process *know(struct process_finder *finder, pid_t pid)
 {
@@ -239,12 +253,68 @@ static struct process *know(struct process_finder *finder, pid_t pid)
 		return NULL;
 	}
 	entry = describe(finder, &seen, path);
+	return entry ? insert(finder, entry) : NULL;
+}
+
+// --- announced --------------------------------------------------------------------
+
+// What the kernel says of a path is its end.
+static bool is_end_of(const char *path, const char *end)
+{
+	size_t size = strlen(path), end_size = strlen(end);
+
+	return end_size <= size && !strcmp(path + size - end_size, end);
+}
+
+static struct process *recall(const struct process_finder *finder, const struct redirect_owner *owner, uint64_t ticks)
+{
+	for (struct entry *entry = finder->buckets[(unsigned int)owner->pid % BUCKETS]; entry; entry = entry->next)
+		if (entry->process.pid == owner->pid && entry->ticks == ticks && is_end_of(entry->path, owner->path))
+			return &entry->process;
+	return NULL;
+}
+
+static struct process *take_over(struct process_finder *finder, const struct redirect_owner *owner, uint64_t ticks)
+{
+	struct entry *entry = finder->count < PROCESSES_MAX ? calloc(1, sizeof *entry) : NULL;
+
 	if (!entry)
 		return NULL;
-	entry->next = *bucket;
-	*bucket = entry;
-	finder->count++;
-	return &entry->process;
+	entry->ticks = ticks;
+	entry->path = strdup(owner->path);
+	entry->arguments = strdup(owner->arguments);
+	entry->user = name_user(finder, owner->uid);
+	if (!entry->path || !entry->arguments || !entry->user) {
+		free_entry(entry);
+		return NULL;
+	}
+	entry->process = (struct process){.pid = owner->pid, .parent = owner->parent, .uid = owner->uid,
+		.start = finder->boot + ticks * finder->tick,
+		.path = entry->path, .arguments = entry->arguments, .user = entry->user};
+	snprintf(entry->process.name, sizeof entry->process.name, "%s", owner->name);
+	return insert(finder, entry);
+}
+
+// /proc knows more while the process is there: all of its path and arguments. That it
+// is still the same one, and no other program by now, the kernel's words must agree to.
+int process_announce(struct process_finder *finder, const struct redirect_owner *owner)
+{
+	uint64_t ticks = (owner->start - finder->boot) / finder->tick;
+	struct process *process = recall(finder, owner, ticks);
+
+	if (!process && owner->pid > 0 && know(finder, owner->pid))
+		process = recall(finder, owner, ticks);
+	if (!process)
+		process = take_over(finder, owner, ticks);
+	if (!process)
+		return -ENOSPC;
+	if (!finder->announced)
+		finder->announced = announced_open();
+	if (!finder->announced)
+		return -ENOMEM;
+	announced_put(finder->announced, owner->protocol, (const struct sockaddr *)&owner->app,
+		      (const struct sockaddr *)&owner->peer, process);
+	return 0;
 }
 
 // --- who holds a socket ---------------------------------------------------------
@@ -380,8 +450,11 @@ struct process *process_find(struct process_finder *finder, int protocol,
 			     const struct sockaddr *local, const struct sockaddr *remote)
 {
 	struct diag_socket socket = {0};
+	struct process *process = announced_find(finder->announced, protocol, local, remote);
 	int error;
 
+	if (process || finder->diag < 0)
+		return process;
 	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
 		error = diag_find_ping(finder->keeper, local, &socket);
 	else

@@ -30,6 +30,7 @@ struct process {
 };
 
 struct process_finder;
+struct redirect_owner;
 
 // When this host started, in ns since the epoch: start times count from here. Read
 // once from /proc/stat.
@@ -52,6 +53,11 @@ struct process *process_find(struct process_finder *finder, int protocol,
 // What the process of that number is, whether it descends from the keeper or not.
 // NULL when there is none (any more). As long valid.
 struct process *process_read(struct process_finder *finder, pid_t pid);
+
+// What redirect_read() said of a flow: process_find() answers with it from then on. Of
+// very many the oldest are forgotten. 0 or -errno. (For `local`, where this is all
+// that is known, the finder is opened with -1 and 0.)
+int process_announce(struct process_finder *finder, const struct redirect_owner *owner);
 
 // Does a socket inside the namespace take what is sent from `from` to `to`?
 bool process_listens(struct process_finder *finder, int protocol,

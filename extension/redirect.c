@@ -246,10 +246,8 @@ static int attach(struct redirect *redirect, char *why, size_t why_size)
 
 static int load(struct redirect *redirect, const struct redirect_options *options, char *why, size_t why_size)
 {
-	int error = redirect_obstacle_foresee(why, why_size);
+	int error;
 
-	if (error)
-		return error;
 	redirect_obstacle_listen();
 	redirect->bpf = redirect_bpf__open();
 	if (!redirect->bpf)
@@ -334,7 +332,9 @@ int redirect_open(struct redirect **out, const struct redirect_options *options,
 	redirect->device.tunnel = redirect->device.shadow = -1;
 	redirect->tcx[0] = redirect->tcx[1] = -1;
 	process_boot();		// while it can still be read
-	error = open_inside(redirect, options, why, why_size);
+	error = redirect_obstacle_foresee(why, why_size);
+	if (!error)
+		error = open_inside(redirect, options, why, why_size);
 	if (error) {
 		redirect_close(redirect);
 		return error;

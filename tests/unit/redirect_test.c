@@ -184,7 +184,7 @@ static int play(char **argv)
 	while (!strcmp(what, "wait")) {
 		if (read(0, &go, 1) != 1)
 			return 1;
-		what = "tcp-stay";
+		what = "tcp";
 	}
 	if (!strcmp(what, "thread")) {
 		pthread_t thread;
@@ -222,6 +222,8 @@ static int play(char **argv)
 	if (!strncmp(what, "talk", 4))
 		return talk(what, argv[3], atoi(argv[4]), (size_t)atoi(argv[6]), argv[7]);
 	begin(what, argv[3], atoi(argv[4]));
+	if (strstr(what, "-stay"))
+		return read(0, &go, 1) == 0 ? 0 : 1;
 	return 0;
 }
 
@@ -782,6 +784,119 @@ static void all_but_us(void)
 	redirect_close(world.redirect);
 }
 
+// What was announced, process_find() knows; of a process that is gone, too.
+static void announced(void)
+{
+	struct sockaddr_storage elsewhere;
+	struct process_finder *finder;
+	struct redirect_owner owner;
+	struct process *process;
+	struct world world;
+	int go;
+	pid_t pid;
+
+	make_world(&world);
+	open_redirect(&world, match, (struct redirect_options){0});
+	CHECK(!process_open(&finder, -1, 0));
+	pid = start(match, "tcp", far4, 95);
+	await(pid);
+	owner = taken(&world, far4, 95);
+	CHECK(!process_find(finder, owner.protocol, (struct sockaddr *)&owner.app, (struct sockaddr *)&owner.peer));
+	CHECK(!process_announce(finder, &owner));
+	process = process_find(finder, owner.protocol, (struct sockaddr *)&owner.app, (struct sockaddr *)&owner.peer);
+	CHECK(process && process->pid == pid && !strcmp(process->name, match) && !strcmp(process->user, "root"));
+	CHECK(strstr(process->arguments, "play tcp") && process->path[0] == '/');
+	CHECK(!process_announce(finder, &owner));
+	CHECK(process_find(finder, owner.protocol, (struct sockaddr *)&owner.app, (struct sockaddr *)&owner.peer) == process);
+
+	pid = start_as(match, 0, "udp-stay", far6, 96, &go);
+	owner = taken(&world, far6, 96);
+	CHECK(!process_announce(finder, &owner));
+	elsewhere = (struct sockaddr_storage){0};
+	((struct sockaddr_in6 *)&elsewhere)->sin6_family = AF_INET6;
+	process = process_find(finder, IPPROTO_UDP, (struct sockaddr *)&owner.app, (struct sockaddr *)&elsewhere);
+	CHECK(process && process->pid == pid);
+	CHECK(process == process_read(finder, pid));
+	CHECK(!process_find(finder, IPPROTO_TCP, (struct sockaddr *)&owner.app, (struct sockaddr *)&elsewhere));
+	close(go);
+	await(pid);
+	process_close(finder);
+	redirect_close(world.redirect);
+}
+
+// By the number, or by the name, of another namespace, and back in one's own.
+static void other_namespace(void)
+{
+	struct world world, inner;
+	struct packet packet;
+	char name[32];
+	int ready[2], go[2];
+	char byte;
+	pid_t pid;
+
+	make_world(&world);
+	CHECK(!pipe(ready) && !pipe(go));
+	pid = fork();
+	if (pid == 0) {
+		make_world(&inner);
+		CHECK(write(ready[1], "", 1) == 1 && read(go[0], &byte, 1) == 1);
+		await(start(match, "tcp", far4, 97));
+		CHECK(!packet_to(inner.outside, 97, &packet, QUIET_MS));
+		_exit(0);
+	}
+	CHECK(read(ready[0], &byte, 1) == 1);
+	snprintf(name, sizeof name, "%d", pid);
+	open_redirect(&world, match, (struct redirect_options){.netns = name});
+	CHECK(!if_nametoindex(redirect_device(world.redirect)));
+	await(start(match, "tcp", far4, 98));
+	left_alone(&world, far4, 98);
+	CHECK(write(go[1], "", 1) == 1);
+	taken(&world, far4, 97);
+	await(pid);
+	redirect_close(world.redirect);
+}
+
+static void refused(void)
+{
+	struct redirect *redirect;
+	struct spec *spec = spec_of(match);
+	struct redirect_options options = {.spec = spec, .mtu = 1500, .netns = "there-is-no-such"};
+	char why[512];
+	struct world world;
+
+	make_world(&world);
+	CHECK(redirect_open(&redirect, &options, why, sizeof why) == -ENOENT && !redirect);
+	CHECK(strstr(why, "there-is-no-such"));
+	options.netns = NULL;
+	CHECK(!setresuid(64999, 64999, 64999));
+	CHECK(redirect_open(&redirect, &options, why, sizeof why) < 0 && !redirect);
+	fprintf(stderr, "%s\n", why);
+	CHECK(strstr(why, "CAP_NET_ADMIN") && strstr(why, "CAP_BPF") && strstr(why, "CAP_PERFMON"));
+	spec_close(spec);
+}
+
+// A host without a way for IPv6 goes on having none.
+static void without_ipv6(void)
+{
+	struct world world;
+	int fd;
+	struct address to = address_of(far6, 99);
+
+	make_world(&world);
+	run("ip -6 route del default; ip -6 route del 2001:db8:9::/64 dev world0");
+	open_redirect(&world, match, (struct redirect_options){0});
+	fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	CHECK(connect(fd, (struct sockaddr *)&to.storage, to.size) < 0 && errno == ENETUNREACH);
+	close(fd);
+	redirect_close(world.redirect);
+	run("ip -6 addr flush dev world0");
+	open_redirect(&world, match, (struct redirect_options){0});
+	CHECK(WEXITSTATUS(system("ip -6 -o addr show | grep -q apptap")) == 1);
+	await(start(match, "tcp", far4, 99));
+	taken(&world, far4, 99);
+	redirect_close(world.redirect);
+}
+
 // --- which destinations -------------------------------------------------------------
 
 static void destinations(void)
@@ -1085,7 +1200,11 @@ static bool passes(void (*body)(void))
 	X(nothing_leaks) \
 	X(no_trace) \
 	X(two_at_once) \
-	X(without_privileges)
+	X(without_privileges) \
+	X(announced) \
+	X(other_namespace) \
+	X(refused) \
+	X(without_ipv6)
 
 #define DEFINE(name) \
 	static void test_##name(void **state) \

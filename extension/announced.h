@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// announced - whose flow it is, as the kernel said beforehand.
+
+#ifndef EXTENSION_ANNOUNCED_H
+#define EXTENSION_ANNOUNCED_H
+
+#include <sys/socket.h>
+
+struct announced;
+struct process;
+
+struct announced *announced_open(void);	// NULL: no memory
+void announced_close(struct announced *announced);
+
+// A `peer` of family 0: any. Only the pointer is kept.
+void announced_put(struct announced *announced, int protocol, const struct sockaddr *app,
+		   const struct sockaddr *peer, struct process *process);
+// NULL in, NULL out.
+struct process *announced_find(const struct announced *announced, int protocol,
+			       const struct sockaddr *app, const struct sockaddr *peer);
+
+#endif

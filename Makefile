@@ -111,7 +111,7 @@ $(BUILD)/apptap $(UNITS): $(GUEST_STAMPS)
 BPF_CLANG ?= clang
 BPFTOOL   ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
 GEN       := $(BUILD)/gen/extension
-$(GEN)/redirect.bpf.o: extension/redirect.bpf.c extension/redirect_shared.h | $(GUEST_STAMPS)
+$(GEN)/redirect.bpf.o: extension/redirect.bpf.c extension/redirect_shared.h $(wildcard extension/*.bpf.h) | $(GUEST_STAMPS)
 	@mkdir -p $(@D)
 	$(BPF_CLANG) -O2 -g -target bpf -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -iquote . \
 		$$($(BPF_CLANG) -v -E - </dev/null 2>&1 | sed -n '/<...> search/,/^End/s|^ \(/.*\)|-idirafter \1|p') -c $< -o $@
@@ -137,7 +137,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libapptap.a $(BUILD)/libl
 unit: $(UNITS)
 
 # Each header compiles alone.
-HEADERS  := $(foreach r,$(ROOMS) tools,$(wildcard $(r)/*.h))
+HEADERS  := $(filter-out %.bpf.h,$(foreach r,$(ROOMS) tools,$(wildcard $(r)/*.h)))
 ALONE    := $(HEADERS:%=$(BUILD)/alone/%)
 $(BUILD)/alone/netstack/%: OURS += -Inetstack
 $(BUILD)/alone/%: % | $(GUEST_STAMPS)
@@ -195,7 +195,7 @@ lint: setup headers $(TIDY)
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/lint-gcc CC=gcc all unit
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/lint-clang CC=clang all unit headers
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr --suppressions-list=tests/cppcheck.txt \
-		--enable=warning,performance,portability -I. $(ROOMS) $(TOOL_SRC)
+		--enable=warning,performance,portability -iextension/redirect.bpf.c -I. $(ROOMS) $(TOOL_SRC)
 
 -include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
 

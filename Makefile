@@ -116,7 +116,7 @@ $(GEN)/redirect.bpf.o: extension/redirect.bpf.c extension/redirect_shared.h $(wi
 	$(BPF_CLANG) -O2 -g -target bpf -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -iquote . \
 		$$($(BPF_CLANG) -v -E - </dev/null 2>&1 | sed -n '/<...> search/,/^End/s|^ \(/.*\)|-idirafter \1|p') -c $< -o $@
 $(GEN)/redirect.skel.h: $(GEN)/redirect.bpf.o
-	$(BPFTOOL) gen skeleton $< name redirect_bpf > $@
+	{ echo '// NOLINTBEGIN'; $(BPFTOOL) gen skeleton $< name redirect_bpf && echo '// NOLINTEND'; } > $@
 GUEST_extension := -isystem $(GEN)
 $(BUILD)/obj/extension/redirect.o: $(GEN)/redirect.skel.h
 

@@ -52,7 +52,7 @@ int network_open_device(char *name, unsigned int index, bool *opened)
 	if ((!index || !ioctl(fd, TUNSETIFINDEX, &index)) && !ioctl(fd, TUNSETIFF, &request) &&
 	    !ioctl(fd, TUNSETVNETHDRSZ, &header) &&
 	    !ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)) {
-		strcpy(name, request.ifr_name);
+		memcpy(name, request.ifr_name, IFNAMSIZ);
 		return fd;
 	}
 	error = errno;

@@ -187,9 +187,9 @@ static int add_prefixes(struct redirect *redirect, const struct redirect_options
 // goes with the device.
 static int attach_to_device(struct redirect *redirect, const struct bpf_program *program, bool egress)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = redirect->device.index,
-			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, tc, .prog_fd = bpf_program__fd(program));
+	struct bpf_tc_hook hook = {.sz = sizeof hook, .ifindex = redirect->device.index,
+				   .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS};
+	struct bpf_tc_opts tc = {.sz = sizeof tc, .prog_fd = bpf_program__fd(program)};
 	int fd = bpf_link_create(bpf_program__fd(program), redirect->device.index,
 				 (enum bpf_attach_type)(egress ? TCX_EGRESS : TCX_INGRESS), NULL);
 	int error;

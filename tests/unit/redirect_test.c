@@ -198,6 +198,10 @@ static int play(char **argv)
 		execl(argv[5], argv[5], "play", "tcp", argv[3], argv[4], NULL);
 		return 1;
 	}
+	for (int i = 0; i < 10 && !strcmp(what, "many"); i++)
+		begin("tcp", argv[3], atoi(argv[4]));
+	if (!strcmp(what, "many"))
+		return 0;
 	if (!strcmp(what, "fork")) {
 		if (fork() == 0)
 			_exit(begin("tcp", argv[3], atoi(argv[4])) ? 0 : 1);
@@ -778,6 +782,65 @@ static void announced(struct world *world)
 	process_close(finder);
 }
 
+// Many processes at once, none of which lasts: each flow is known by the time that its
+// packet is read, and is its own process's.
+static void crowd(struct world *world)
+{
+	enum { CROWD = 150, EACH = 10 };
+	static pid_t pids[CROWD];
+	struct process_finder *finder;
+	struct redirect_owner owner;
+	struct packet packet;
+	int seen = 0;
+
+	CHECK(!process_open(&finder, -1, 0));
+	for (int i = 0; i < CROWD; i++)
+		pids[i] = start(match, "many", i % 2 ? far4 : far6, 3000 + i);
+	while (seen < CROWD * EACH && read_packet(redirect_tunnel(world->redirect), &packet, SOON_MS)) {
+		struct address app = address_of(packet.from, packet.from_port), peer = address_of(packet.to, packet.port);
+		struct process *process;
+
+		if (packet.protocol != IPPROTO_TCP || packet.flags != TH_SYN)
+			continue;
+		while (redirect_read(world->redirect, &owner))
+			CHECK(!process_announce(finder, &owner));
+		process = process_find(finder, packet.protocol, (struct sockaddr *)&app.storage, (struct sockaddr *)&peer.storage);
+		CHECK(process && process->pid == pids[packet.port - 3000]);
+		CHECK(!strcmp(process->name, match));
+		seen++;
+	}
+	CHECK(seen == CROWD * EACH);
+	for (int i = 0; i < CROWD; i++)
+		await(pids[i]);
+	process_close(finder);
+}
+
+// It asks by a datagram socket for its own address, and sends from that by another kind.
+static void ping(struct world *world)
+{
+	struct packet packet;
+	char path[128];
+	pid_t pid;
+
+	if (system("command -v ping >/dev/null"))
+		return;
+	snprintf(path, sizeof path, "%s/%s-ping", folder, match);
+	run("cp \"$(command -v ping)\" %s", path);
+	pid = fork();
+	if (pid == 0) {
+		freopen("/dev/null", "w", stdout);
+		execl(path, path, "-c", "1", "-W", "1", far4, NULL);
+		_exit(3);
+	}
+	do
+		CHECK(read_packet(world->outside, &packet, SOON_MS));
+	while (packet.protocol != IPPROTO_ICMP);
+	CHECK(!strcmp(packet.from, "10.9.9.2") && !strcmp(packet.to, far4));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+}
+
 // By the number, or by the name, of another namespace, and back in one's own.
 static void other_namespace(void)
 {
@@ -1169,7 +1232,9 @@ static bool passes(void (*in_common)(struct world *), void (*alone)(void))
 	X(servers) \
 	X(bound_by_hand) \
 	X(nothing_leaks) \
-	X(announced)
+	X(announced) \
+	X(crowd) \
+	X(ping)
 
 #define ALONE(X) \
 	X(multicast) \

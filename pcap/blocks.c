@@ -104,7 +104,7 @@ void blocks_finish(struct blocks *blocks)
 
 		struct checksum sum = { 0 };
 		checksum_add(&sum, blocks->bytes + block->sum_from, block->sum_to - block->sum_from);
-		uint16_t word = checksum_word(&sum);
+		uint16_t word = checksum_word(&sum, block->sum_at - block->sum_from);
 		memcpy(blocks->bytes + block->sum_at, &word, sizeof(word));
 	}
 }

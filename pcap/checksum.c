@@ -62,9 +62,9 @@ void checksum_add(struct checksum *checksum, const void *bytes, size_t size)
 	checksum->odd ^= size & 1;
 }
 
-uint16_t checksum_word(const struct checksum *checksum)
+uint16_t checksum_word(const struct checksum *checksum, size_t offset)
 {
 	uint16_t word = ~fold(checksum->sum);
 
-	return word ? word : 0xffff;
+	return word || offset != CHECKSUM_UDP ? word : 0xffff;
 }

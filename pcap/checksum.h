@@ -16,8 +16,14 @@ struct checksum {
 
 void checksum_add(struct checksum *checksum, const void *bytes, size_t size);
 
+// Where UDP has its checksum (RFC 768), from its header's start. TCP's is at
+// 16, ICMP's at 2: the place tells them apart.
+enum { CHECKSUM_UDP = 6 };
+
 // The answer as it goes into the packet (its bytes are in network order
-// already). Never 0, which UDP takes for "none": its equal, 0xffff.
-uint16_t checksum_word(const struct checksum *checksum);
+// already), at `offset` from where the sum began. UDP takes 0 for "none" and
+// has its equal, 0xffff, instead; nobody else does, and readers hold 0xffff for
+// wrong there.
+uint16_t checksum_word(const struct checksum *checksum, size_t offset);
 
 #endif

@@ -74,7 +74,7 @@ static uint16_t sum_pieces(const struct frame *frame)
 		checksum_add(&sum, (const uint8_t *)frame->iov[i].iov_base + skip, n - skip);
 		skip = 0;
 	}
-	return checksum_word(&sum);
+	return checksum_word(&sum, frame->sum_offset);
 }
 
 void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block)

@@ -269,8 +269,21 @@ static void checksum_of_the_rfc(void **state)
 
 	(void)state;
 	checksum_add(&sum, bytes, sizeof(bytes));
-	uint16_t word = checksum_word(&sum);
+	uint16_t word = checksum_word(&sum, CHECKSUM_UDP);
 	assert_memory_equal(&word, answer, 2);
+}
+
+// One packet in 65,536: UDP has no 0, TCP and ICMP have no 0xffff.
+static void checksum_of_nothing_left(void **state)
+{
+	static const uint8_t bytes[] = { 0xff, 0xff };
+	struct checksum sum = { 0 };
+
+	(void)state;
+	checksum_add(&sum, bytes, sizeof(bytes));
+	assert_int_equal(checksum_word(&sum, CHECKSUM_UDP), 0xffff);
+	assert_int_equal(checksum_word(&sum, 16), 0);
+	assert_int_equal(checksum_word(&sum, 2), 0);
 }
 
 static uint16_t slow_checksum(const uint8_t *bytes, size_t size)
@@ -308,7 +321,7 @@ static void checksum_in_any_pieces(void **state)
 			checksum_add(&sum, bytes + done, n);
 			done += n;
 		}
-		assert_int_equal(checksum_word(&sum), slow_checksum(bytes, size));
+		assert_int_equal(checksum_word(&sum, CHECKSUM_UDP), slow_checksum(bytes, size));
 	}
 }
 
@@ -322,7 +335,7 @@ static void checksum_of_a_super_packet(void **state)
 	(void)state;
 	memset(bytes, 0xff, size);
 	checksum_add(&sum, bytes, size);
-	assert_int_equal(checksum_word(&sum), slow_checksum(bytes, size));
+	assert_int_equal(checksum_word(&sum, CHECKSUM_UDP), slow_checksum(bytes, size));
 	free(bytes);
 }
 
@@ -467,6 +480,7 @@ int main(void)
 		cmocka_unit_test(long_text_is_cut),
 		cmocka_unit_test(text_is_made_clean),
 		cmocka_unit_test(checksum_of_the_rfc),
+		cmocka_unit_test(checksum_of_nothing_left),
 		cmocka_unit_test(checksum_in_any_pieces),
 		cmocka_unit_test(checksum_of_a_super_packet),
 		cmocka_unit_test(checksum_of_a_frame),

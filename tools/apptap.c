@@ -17,6 +17,7 @@ static void help(FILE *to)
 	      "\n"
 	      "usage:\n"
 	      "  apptap run [options] [--] COMMAND [ARG...]   tap a new program; needs no root\n"
+	      "  apptap local [options] [SPEC]                tap programs that already run; root\n"
 	      "  apptap ca path                               where the authority's certificate is\n"
 	      "  apptap ca export                             print it\n"
 	      "  apptap ca install | uninstall                let programs here trust it, or no longer\n"
@@ -25,6 +26,8 @@ static void help(FILE *to)
 	      "\n"
 	      "options of run:\n", to);
 	command_run_help(to);
+	fputs("\noptions of local beside those, --no-wait excepted:\n", to);
+	command_local_help(to);
 	fputs("\nThe exit status is COMMAND's. More in apptap(1).\n", to);
 }
 
@@ -39,7 +42,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*call)(int argc, char **argv);
-	} commands[] = {{"run", command_run}, {"ca", command_ca}, {"processes", command_processes}};
+	} commands[] = {{"run", command_run}, {"local", command_local}, {"ca", command_ca}, {"processes", command_processes}};
 	char sentence[256];
 
 	if (argc < 2) {

@@ -8,11 +8,13 @@
 #include <stdio.h>
 
 int command_run(int argc, char **argv);
+int command_local(int argc, char **argv);
 int command_ca(int argc, char **argv);
 int command_processes(int argc, char **argv);
 
-// The options of `apptap run`, for the help.
+// Their options, for the help.
 void command_run_help(FILE *to);
+void command_local_help(FILE *to);
 
 // $XDG_DATA_HOME/apptap, or ~/.local/share/apptap; under sudo the calling user's
 // (tools/caller.h), whose authority is then made as that user if there is none yet.

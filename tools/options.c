@@ -5,6 +5,7 @@
 
 #include "tools/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -12,54 +13,57 @@
 
 enum { ROWS = 64, WORDS = 1000 };
 
-static int row_count(const struct option_row *rows)
+// All tables as one list.
+static int gather(const struct option_row *const *tables, const struct option_row *rows[ROWS])
 {
 	int n = 0;
 
-	while (rows[n].letter || rows[n].word)
-		n++;
+	for (; *tables; tables++)
+		for (const struct option_row *row = *tables; row->letter || row->word; row++) {
+			assert(n < ROWS);
+			rows[n++] = row;
+		}
 	return n;
 }
 
-static void make_lists(const struct option_row *rows, int n, char *letters, struct option *words)
+static void make_lists(const struct option_row *const *rows, int n, char *letters, struct option *words)
 {
 	// '+': the first word that is no option begins the command; ':': a
 	// missing argument is told apart from an unknown option.
 	*letters++ = '+';
 	*letters++ = ':';
 	for (int i = 0; i < n; i++) {
-		if (rows[i].letter) {
-			*letters++ = rows[i].letter;
-			if (rows[i].argument)
+		if (rows[i]->letter) {
+			*letters++ = rows[i]->letter;
+			if (rows[i]->argument)
 				*letters++ = ':';
 		}
-		if (rows[i].word)
-			*words++ = (struct option){rows[i].word, rows[i].argument ? required_argument : no_argument,
+		if (rows[i]->word)
+			*words++ = (struct option){rows[i]->word, rows[i]->argument ? required_argument : no_argument,
 						   NULL, WORDS + i};
 	}
 	*letters = 0;
 	*words = (struct option){0};
 }
 
-static const struct option_row *row_of(const struct option_row *rows, int n, int code)
+static const struct option_row *row_of(const struct option_row *const *rows, int n, int code)
 {
 	if (code >= WORDS)
-		return &rows[code - WORDS];
+		return rows[code - WORDS];
 	for (int i = 0; i < n; i++)
-		if (rows[i].letter == code)
-			return &rows[i];
+		if (rows[i]->letter == code)
+			return rows[i];
 	return NULL;
 }
 
-int options_read(const struct option_row *rows, void *into, int argc, char *const *argv, char *why,
+int options_read(const struct option_row *const *tables, void *into, int argc, char *const *argv, char *why,
 		 size_t why_size)
 {
 	char letters[2 * ROWS + 3];
 	struct option words[ROWS + 1];
-	int n = row_count(rows), code;
+	const struct option_row *rows[ROWS];
+	int n = gather(tables, rows), code;
 
-	if (n > ROWS)
-		return -1;
 	make_lists(rows, n, letters, words);
 	optind = 0;
 	opterr = 0;
@@ -97,13 +101,15 @@ static void spell(const struct option_row *row, char *out, size_t size)
 		 row->argument ? row->argument : "");
 }
 
-void options_help(const struct option_row *rows, FILE *to)
+void options_help(const struct option_row *const *tables, FILE *to)
 {
-	for (int i = 0, n = row_count(rows); i < n; i++) {
+	const struct option_row *rows[ROWS];
+
+	for (int i = 0, n = gather(tables, rows); i < n; i++) {
 		char how[64];
 
-		spell(&rows[i], how, sizeof(how));
-		fprintf(to, "  %-28s %s\n", how, rows[i].help);
+		spell(rows[i], how, sizeof(how));
+		fprintf(to, "  %-28s %s\n", how, rows[i]->help);
 	}
 }
 

@@ -18,10 +18,10 @@ struct option_row {
 
 // Reads argv[1...] up to the first word that is no option, or behind "--".
 // Returns its index (argc when there is none), or -1 with the sentence.
-// `rows` ends with a row that has neither letter nor word.
-int options_read(const struct option_row *rows, void *into, int argc, char *const *argv, char *why,
+// Tables end with NULL, each with a row that has neither letter nor word.
+int options_read(const struct option_row *const *tables, void *into, int argc, char *const *argv, char *why,
 		 size_t why_size);
-void options_help(const struct option_row *rows, FILE *to);
+void options_help(const struct option_row *const *tables, FILE *to);
 
 // "1500": a decimal number from least to most; -1 with a sentence otherwise.
 int options_number(const char *text, unsigned long least, unsigned long most, unsigned long *out,

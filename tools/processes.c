@@ -49,6 +49,7 @@ static const struct option_row rows[] = {
 	{'h', "help", NULL, "this", set_help},
 	{0, NULL, NULL, NULL, NULL},
 };
+static const struct option_row *const tables[] = {rows, NULL};
 
 // --- JSON -----------------------------------------------------------------------
 
@@ -358,13 +359,13 @@ int command_processes(int argc, char **argv)
 	struct asked asked = {0};
 	struct list *list;
 	char why[256];
-	int at = options_read(rows, &asked, argc, argv, why, sizeof why), error;
+	int at = options_read(tables, &asked, argc, argv, why, sizeof why), error;
 
 	if (at < 0)
 		return usage_error("processes", why);
 	if (asked.help) {
 		puts("usage: apptap processes [--json]\n");
-		options_help(rows, stdout);
+		options_help(tables, stdout);
 		return 0;
 	}
 	if (at < argc)

@@ -170,7 +170,8 @@ static int open_signals(struct hall *h)
 
 static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
 {
-	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, inlet->inside, inlet->of};
+	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, inlet->inside, inlet->owners,
+			       inlet->of};
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
 		.house = h->house, .policy = &h->policy,

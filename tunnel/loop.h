@@ -30,6 +30,9 @@ struct loop_inlet {
 	// Does a program on the app's own side of the tunnel answer for `peer`?
 	// Then packets to it are written straight back. NULL: never.
 	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
+	// Takes note of the owners announced so far, before one is asked for.
+	// NULL: owners are looked for, not announced.
+	void (*owners)(void *of);
 	void *of;
 };
 

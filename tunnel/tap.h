@@ -27,8 +27,9 @@ struct tap_parts {
 	struct keylog *keylog;
 	struct process_finder *finder;
 	struct report *report;
-	// As loop_inlet's in tunnel/loop.h.
+	// These three as loop_inlet's in tunnel/loop.h.
 	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
+	void (*owners)(void *of);
 	void *of;
 };
 

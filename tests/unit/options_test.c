@@ -47,6 +47,7 @@ static const struct option_row rows[] = {
 	{'k', "insecure", NULL, "a flag", set_flag},
 	{0, NULL, NULL, NULL, NULL},
 };
+static const struct option_row *const tables[] = {rows, NULL};
 
 static char why[256];
 
@@ -59,7 +60,7 @@ static int given(struct got *got, const char *const *words)
 	why[0] = 0;
 	for (; words[argc - 1]; argc++)
 		argv[argc] = (char *)words[argc - 1];
-	return options_read(rows, got, argc, argv, why, sizeof(why));
+	return options_read(tables, got, argc, argv, why, sizeof(why));
 }
 
 #define GIVEN(got, ...) given(got, (const char *const[]){__VA_ARGS__, NULL})
@@ -118,7 +119,7 @@ static void helps_with_every_row(void **state)
 
 	(void)state;
 	assert_non_null(to);
-	options_help(rows, to);
+	options_help(tables, to);
 	fclose(to);
 	assert_non_null(strstr(text, "  -w FILE"));
 	assert_non_null(strstr(text, "  --mtu BYTES"));

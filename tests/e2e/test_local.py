@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# test_local - `apptap local`: programs that were not started by apptap. Each
+# names a program of its own, in the network namespace of the scenario.
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from e2e.scenario import only
+from e2e.world import Skip
+from peers import sockets
+
+
+class Local:
+    """A running `apptap local SPEC`, ready when it says so."""
+
+    def __init__(self, t, spec, *options):
+        t.only_apptap()
+        if not os.path.exists("/sys/kernel/btf/vmlinux"):
+            raise Skip("the kernel has no BTF")
+        self.t, self.flows, self.capture = t, f"{t.home}/local.flows", f"{t.home}/local.pcapng"
+        self.process = t.popen([t.apptap, "local", "-v", "-w", self.capture, "--flows", self.flows, spec, *options],
+                               t.environment())
+        self.said = []
+        while True:
+            line = self.process.stderr.readline().decode()
+            t.true(line, f"it did not begin: {''.join(self.said)}")
+            self.said.append(line)
+            if "tapping" in line:
+                return
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        self.said.append(self.process.stderr.read().decode())
+        self.t.equal(self.process.wait(20), 0, f"status; it said {''.join(self.said)}")
+        with open(self.flows) as file:
+            return [json.loads(line) for line in file]
+
+
+def copy_of_python(t, name):
+    path = f"{t.home}/{name}"
+    shutil.copy(os.path.realpath("/usr/bin/python3"), path)
+    return path
+
+
+ASK = """
+import socket, sys
+try:
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+    s.sendall(b"hello"); print(s.recv(99).decode())
+except OSError as e: print(type(e).__name__)
+"""
+
+
+def ask(t, program, address, port):
+    done = subprocess.run([program, "-c", ASK, address, str(port)], env=t.environment() | {"PYTHONHOME": "/usr"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+    return done.stdout.strip() or done.stderr
+
+
+def links():
+    return subprocess.run(["ip", "-br", "link"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def rules():
+    return "".join(subprocess.run(["ip", family, "rule"], stdout=subprocess.PIPE, text=True, check=True).stdout
+                   for family in ("-4", "-6"))
+
+
+@only("root", limit=60)
+def test_by_name(t):
+    """The one named is tapped; another copy is not; both get what they asked for."""
+    before = links() + rules()
+    taken, other = copy_of_python(t, "taken-by-name"), copy_of_python(t, "left-alone")
+    server = t.keep(sockets.Server(t, lambda c: c.sendall(c.recv(99).upper())))
+    local = Local(t, "taken-by-name")
+    t.equal((ask(t, taken, "127.0.0.1", server.port), ask(t, other, "127.0.0.1", server.port)), ("HELLO", "HELLO"),
+            "answers")
+    flows = local.end()
+    t.equal([(f["destination"], f["verdict"], f["sent"], f["received"], f["process"]["name"]) for f in flows],
+            [(f"127.0.0.1:{server.port}", "relayed", 5, 5, "taken-by-name")], "flows")
+    t.equal(links() + rules(), before, "what is left")
+
+
+@only("root", limit=60)
+def test_refused_is_refused(t):
+    taken = copy_of_python(t, "taken-refused")
+    local = Local(t, "taken-refused")
+    t.equal(ask(t, taken, "127.0.0.1", 1), "ConnectionRefusedError", "what it saw")
+    t.equal([f["verdict"] for f in local.end()], ["refused"], "flows")
+
+
+@only("root", limit=60)
+def test_no_privilege_is_kept(t):
+    local = Local(t, "nobody-has-this-name")
+    with open(f"/proc/{local.process.pid}/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    t.true("0" not in status["Uid"].split(), f"uid {status['Uid']}")
+    t.equal((int(status["CapEff"], 16), int(status["CapPrm"], 16), status["NoNewPrivs"]), (0, 0, "1"), "capabilities")
+    t.equal(local.end(), [], "flows")
+
+
+@only("root", limit=60)
+def test_killed_leaves_nothing(t):
+    before = links() + rules()
+    taken = copy_of_python(t, "taken-killed")
+    server = t.keep(sockets.Server(t, lambda c: c.sendall(c.recv(99).upper())))
+    local = Local(t, "taken-killed")
+    local.process.kill()
+    local.process.wait()
+    t.until(lambda: links() + rules() == before, "device and rules are gone")
+    t.equal(ask(t, taken, "127.0.0.1", server.port), "HELLO", "the next connection")
+
+
+@only("root", limit=60)
+def test_networks_choose(t):
+    """--except leaves a network alone, --only takes no other."""
+    taken = copy_of_python(t, "taken-by-network")
+    server = t.keep(sockets.Server(t, lambda c: c.sendall(c.recv(99).upper())))
+    for options, count in (("--except", "127.0.0.0/8"), 0), (("--only", "127.0.0.1"), 1), (("--no-loopback",), 0):
+        local = Local(t, "taken-by-network", *options)
+        t.equal(ask(t, taken, "127.0.0.1", server.port), "HELLO", f"{options}")
+        t.equal(len(local.end()), count, f"flows with {options}")
+
+
+@only("root")
+def test_bad_specs_are_marked(t):
+    t.only_apptap()
+    done = t.tool("local", "curl,,wget")
+    t.true(done.status not in (0, 86), "status")
+    t.has(done.said, "curl,,wget", "^")
+
+
+@only("user")
+def test_says_what_it_lacks(t):
+    t.only_apptap()
+    done = t.tool("local", "curl")
+    t.equal(done.status, 69, "status")
+    t.true(any(word in done.said for word in ("root", "CAP_BPF", "CAP_NET_ADMIN")), f"it said {done.said}")

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tapping - the options that every way of tapping shares.
+
+#ifndef TOOLS_TAPPING_H
+#define TOOLS_TAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tools/options.h"
+#include "tunnel/hall.h"
+
+// First in the struct that a subcommand's rows set.
+struct tapping {
+	struct hall_options hall;
+	bool help, quiet, verbose;
+};
+
+#define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .intercept = true}}
+
+extern const struct option_row tapping_rows[];
+
+// What follows from them all: how much is said. 0, or -1 with a sentence.
+int tapping_settle(struct tapping *tapping, char *why, size_t why_size);
+
+#endif

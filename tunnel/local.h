@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// local - `apptap local`: programs that already run on this machine.
+
+#ifndef TUNNEL_LOCAL_H
+#define TUNNEL_LOCAL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "extension/redirect.h"
+#include "tunnel/hall.h"
+
+struct local_options {
+	struct hall_options hall;
+	const char *spec;		// NULL: all
+	bool no_loopback;
+	const struct redirect_cidr *only, *except;
+	size_t only_count, except_count;
+	const char *netns;
+	// Who called: with `by_sudo` the files are theirs and the tap becomes
+	// them; else it becomes nobody.
+	bool by_sudo;
+	uid_t uid;
+	gid_t gid;
+};
+
+// The exit status: 0 when it was ended by a signal, or one of hall.h's.
+int local(const struct local_options *options);
+
+#endif

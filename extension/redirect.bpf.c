@@ -95,7 +95,7 @@ int BPF_PROG(forked, struct task_struct *unused, struct task_struct *child)
 	if (!is_in(parent, &key))
 		return 0;
 	make_key(&key, child);
-	verdict.uid = BPF_CORE_READ(child, real_cred, euid.val);
+	note(&verdict, child);
 	bpf_map_update_elem(&verdicts, &key, &verdict, BPF_ANY);
 	return 0;
 }

@@ -4,12 +4,24 @@
 // eBPF programs at a cgroup v2's connect and sendmsg hooks bind the sockets of
 // matching processes to a TUN device, and announce each new flow with its owner
 // before its first packet can be read. Needs root, or CAP_BPF, CAP_NET_ADMIN
-// and CAP_PERFMON.
+// and CAP_PERFMON (and CAP_SYS_ADMIN where control groups v2 are mounted nowhere, or
+// for another network namespace), and Linux 5.17.
 //
-// Nothing stays: programs are held by links whose descriptors die with their
-// holders, the device by its descriptor; routes and rules, which outlive a
-// killed process, are taken away by a tiny guard process that sees its
-// partner's death at once.
+// Nothing stays: programs, devices, addresses and routes are all held by descriptors
+// of this process and die with it, however it dies. There is no rule and no helper.
+//
+// What is left alone, beside what the options say: listeners; sockets that their
+// program has bound to a device; a UDP socket with a port of the program's choice as long
+// as it is not connected (a server's, whose answers go where the questions came from);
+// multicast, broadcast, IPv6 link-local destinations (whose device a packet cannot
+// say), sockets from ::1; IPv6 altogether where the host has no address for it; ICMP;
+// sockets of the kernel's own; sockets in other network namespaces, and this process's.
+// A connection that stood before goes on as it is; a UDP socket that stood is taken at
+// its next datagram.
+//
+// A process is in by the spec itself, by its ancestors (their children are in), or by
+// what it was before an exec; an exclusion that fits it overrides both. Ancestors
+// that have run since before the opening are looked at without their argv[0].
 
 #ifndef EXTENSION_REDIRECT_H
 #define EXTENSION_REDIRECT_H

@@ -18,7 +18,14 @@
 
 volatile struct redirect_spec spec;
 
-struct verdict { u32 generation, uid; u8 in, inherited, padding[2]; };
+// Its user and group may change without an exec, and are then looked at anew.
+struct verdict { u64 group; u32 generation, uid; u8 in, inherited, padding[6]; };
+
+static __always_inline void note(struct verdict *verdict, const struct task_struct *task)
+{
+	verdict->group = (u64)BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	verdict->uid = BPF_CORE_READ(task, real_cred, euid.val);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -89,12 +96,12 @@ __noinline int judge(u64 whom, const struct key *of, int inherited)
 	const struct task_struct *task = (const void *)whom;
 	struct key key = {0};
 	struct judging judging = {.task = task, .generation = spec.generation};
-	struct verdict verdict = {.generation = judging.generation, .inherited = inherited,
-				  .uid = BPF_CORE_READ(task, real_cred, euid.val)};
+	struct verdict verdict = {.generation = judging.generation, .inherited = inherited};
 
 	if (!of)
 		return 0;
 	key = *of;
+	note(&verdict, task);
 	judging.bank = judging.generation & 1;
 	bpf_loop(inherited ? 1 : REDIRECT_LEVELS, judge_level, &judging, 0);
 	verdict.in = judging.opinion ? judging.opinion > 0 : inherited || spec.otherwise[judging.bank & 1];
@@ -106,13 +113,13 @@ static __always_inline bool is_in(const struct task_struct *task, const struct k
 {
 	struct key key = *of;
 	const struct verdict *known = bpf_map_lookup_elem(&verdicts, &key);
-	u32 uid = BPF_CORE_READ(task, real_cred, euid.val);
+	struct verdict now = {0};
 	bool inherited = false;
 
 	if (known && known->generation == spec.generation) {
-		if (known->uid == uid)
+		note(&now, task);
+		if (known->uid == now.uid && known->group == now.group)
 			return known->in;
-		// The one thing a user: item asks that changes without an exec.
 		inherited = known->inherited;
 		bpf_map_delete_elem(&identities, &key);
 	}

@@ -91,8 +91,7 @@ int BPF_PROG(forked, struct task_struct *unused, struct task_struct *child)
 	if (BPF_CORE_READ(parent, tgid) == BPF_CORE_READ(child, tgid) ||
 	    spec.otherwise[verdict.generation & 1] || !BPF_CORE_READ(parent, mm))
 		return 0;
-	make_key(&key, parent);
-	if (!is_in(parent, &key))
+	if (!is_in(&key))
 		return 0;
 	make_key(&key, child);
 	note(&verdict, child);
@@ -263,19 +262,13 @@ static __always_inline bool is_ours_to_ask(struct bpf_sock_addr *ctx)
 }
 
 static __always_inline bool wants(struct bpf_sock_addr *ctx, const struct destination *to, bool sending,
-				  const struct task_struct *task, struct key *key)
+				  struct key *key)
 {
-	if (!(to->family == 4 ? chosen4(to) : chosen6(to)))
-		return false;
-	// Nobody's: the kernel's own sockets, as of a network file system.
-	if (!BPF_CORE_READ(task, mm) || is_own(task))
+	if (!(to->family == 4 ? chosen4(to) : chosen6(to)) || !is_in(key))
 		return false;
 	if (sending && !ctx->sk->bound_dev_if && serves(ctx))
 		return false;
-	if (to->family == 6 && comes_from_loopback6(ctx))
-		return false;
-	make_key(key, task);
-	return is_in(task, key);
+	return to->family == 4 || !comes_from_loopback6(ctx);
 }
 
 // True where the socket is on the device now; `to` is then where it is to go.
@@ -289,7 +282,7 @@ static __always_inline bool consider(struct bpf_sock_addr *ctx, struct destinati
 	if (!is_ours_to_ask(ctx))
 		return false;
 	bound = ctx->sk->bound_dev_if;
-	if (!wants(ctx, to, sending, task, &key)) {
+	if (!wants(ctx, to, sending, &key)) {
 		// Was ours, for another destination or under another spec. A datagram of
 		// the moment still goes out by the device.
 		if (bound && bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0))

@@ -18,13 +18,14 @@
 
 volatile struct redirect_spec spec;
 
-// Its user and group may change without an exec, and are then looked at anew.
-struct verdict { u64 group; u32 generation, uid; u8 in, inherited, padding[6]; };
+// A process's user and control group may change without an exec; where they lie, in
+// the kernel's memory, tells that they have, and it is looked at anew.
+struct verdict { u64 group, credentials; u32 generation; u8 in, inherited, padding[2]; };
 
 static __always_inline void note(struct verdict *verdict, const struct task_struct *task)
 {
 	verdict->group = (u64)BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	verdict->uid = BPF_CORE_READ(task, real_cred, euid.val);
+	verdict->credentials = (u64)BPF_CORE_READ(task, real_cred);
 }
 
 struct {
@@ -109,31 +110,50 @@ __noinline int judge(u64 whom, const struct key *of, int inherited)
 	return verdict.in;
 }
 
-static __always_inline bool is_in(const struct task_struct *task, const struct key *of)
+static __always_inline bool is_own(u64 task)
 {
-	struct key key = *of;
-	const struct verdict *known = bpf_map_lookup_elem(&verdicts, &key);
-	struct verdict now = {0};
-	bool inherited = false;
-
-	if (known && known->generation == spec.generation) {
-		note(&now, task);
-		if (known->uid == now.uid && known->group == now.group)
-			return known->in;
-		inherited = known->inherited;
-		bpf_map_delete_elem(&identities, &key);
-	}
-	return judge((u64)task, &key, inherited);
-}
-
-static __always_inline bool is_own(const struct task_struct *task)
-{
-	u32 pid = number_of((u64)task);
+	u32 pid = number_of(task);
 
 	for (int i = 0; i < REDIRECT_OWN; i++)
 		if (pid && config.own[i] == pid)
 			return true;
 	return false;
+}
+
+// Nobody's are the kernel's own sockets, as of a network file system.
+static __always_inline bool judge_now(const struct key *key, bool inherited)
+{
+	u64 task = bpf_get_current_task();
+	struct verdict out = {.generation = spec.generation};
+
+	if (!BPF_CORE_READ((const struct task_struct *)task, mm))
+		return false;
+	if (!is_own(task))
+		return judge(task, key, inherited);
+	note(&out, (const void *)task);
+	bpf_map_update_elem(&verdicts, key, &out, BPF_ANY);
+	return false;
+}
+
+// Is the process of the moment in? Every connect on this host pays for this, so what
+// is usual is a look into one table, and memory that is read directly.
+static __always_inline bool is_in(struct key *key)
+{
+	const struct task_struct *now = (const void *)bpf_get_current_task_btf();
+	const struct verdict *known;
+	bool inherited = false;
+
+	key->tgid = bpf_get_current_pid_tgid() >> 32;
+	key->start = now->group_leader->start_boottime;
+	key->padding = 0;
+	known = bpf_map_lookup_elem(&verdicts, key);
+	if (known && known->generation == spec.generation) {
+		if (known->credentials == (u64)now->real_cred && known->group == (u64)now->cgroups->dfl_cgrp)
+			return known->in;
+		inherited = known->inherited;
+		bpf_map_delete_elem(&identities, key);
+	}
+	return judge_now(key, inherited);
 }
 
 #endif

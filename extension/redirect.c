@@ -7,7 +7,8 @@
 // nothing asks for a privilege: a spec is written to memory that the kernel reads,
 // owners are read from memory that it writes.
 //
-// All of it hangs on descriptors of this process, and is gone with them.
+// All of it hangs on descriptors of this process, and is gone with them. What is left is
+// sockets bound to a device that is no more: those are the guard's.
 
 #include "extension/redirect.h"
 
@@ -27,6 +28,7 @@
 #include "extension/process.h"
 #include "extension/redirect_cgroup.h"
 #include "extension/redirect_device.h"
+#include "extension/redirect_guard.h"
 #include "extension/redirect_obstacle.h"
 #include "extension/redirect_owner.h"
 #include "extension/redirect_shared.h"
@@ -44,6 +46,7 @@ enum {
 };
 
 struct redirect {
+	struct redirect_guard guard;
 	struct redirect_device device;
 	struct redirect_bpf *bpf;
 	struct bpf_link *links[LINKS];
@@ -268,10 +271,16 @@ static int load(struct redirect *redirect, const struct redirect_options *option
 
 static int open_here(struct redirect *redirect, const struct redirect_options *options, char *why, size_t why_size)
 {
-	int error = redirect_device_open(&redirect->device, why, why_size);
+	int error = redirect_guard_open(&redirect->guard);
 
+	if (error) {
+		snprintf(why, why_size, "cannot start the guard process: %s", strerror(-error));
+		return error;
+	}
+	error = redirect_device_open(&redirect->device, why, why_size);
 	if (error)
 		return error;
+	redirect_guard_tell(&redirect->guard, redirect->device.index);
 	error = load(redirect, options, why, why_size);
 	if (error)
 		return error;
@@ -329,6 +338,7 @@ int redirect_open(struct redirect **out, const struct redirect_options *options,
 		snprintf(why, why_size, "there is no memory for this");
 		return -ENOMEM;
 	}
+	redirect->guard.socket = -1;
 	redirect->device.tunnel = redirect->device.shadow = -1;
 	redirect->tcx[0] = redirect->tcx[1] = -1;
 	process_boot();		// while it can still be read
@@ -350,6 +360,7 @@ void redirect_close(struct redirect *redirect)
 		return;
 	while (redirect->link_count)
 		bpf_link__destroy(redirect->links[--redirect->link_count]);
+	redirect_guard_close(&redirect->guard);
 	for (int i = 0; i < 2; i++)
 		if (redirect->tcx[i] >= 0)
 			close(redirect->tcx[i]);

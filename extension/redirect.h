@@ -8,7 +8,10 @@
 // for another network namespace), and Linux 5.17.
 //
 // Nothing stays: programs, devices, addresses and routes are all held by descriptors
-// of this process and die with it, however it dies. There is no rule and no helper.
+// of this process and die with it, however it dies; there is no rule. A guard process,
+// forked by redirect_open() and left with CAP_NET_ADMIN alone, then resets the connections
+// that were on the tunnel, and lets go of the datagram sockets (they see ECONNABORTED
+// once). It is a child: redirect_close() waits for it, nobody else should.
 //
 // What is left alone, beside what the options say: listeners; sockets that their
 // program has bound to a device; a UDP socket with a port of the program's choice as long

@@ -199,6 +199,26 @@ static int play(char **argv)
 		execl(argv[5], argv[5], "play", "tcp", argv[3], argv[4], NULL);
 		return 1;
 	}
+	if (!strcmp(what, "hold")) {
+		struct address to = address_of(argv[3], atoi(argv[4]));
+		int fd = socket(to.storage.ss_family, SOCK_STREAM, 0);
+
+		return !(connect(fd, (struct sockaddr *)&to.storage, to.size) < 0 && errno == ECONNABORTED);
+	}
+	if (!strcmp(what, "hold-udp")) {
+		struct address to = address_of(argv[3], atoi(argv[4]));
+		int fd = socket(to.storage.ss_family, SOCK_DGRAM, 0);
+
+		sendto(fd, "one", 3, 0, (struct sockaddr *)&to.storage, to.size);
+		if (read(0, &go, 1) != 1)
+			return 1;
+		for (int i = 0; i < 300; i++) {
+			if (sendto(fd, "two", 3, 0, (struct sockaddr *)&to.storage, to.size) == 3)
+				return 0;
+			poll(NULL, 0, 10);
+		}
+		return 1;
+	}
 	if (!strcmp(what, "mixed")) {
 		struct address to = address_of(argv[3], atoi(argv[4])), many = address_of("224.0.0.251", 5353);
 		int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -421,12 +441,19 @@ static struct redirect_owner taken(struct world *world, const char *to, int port
 	return owner;
 }
 
-static void left_alone(struct world *world, const char *to, int port)
+static void left_outside(struct world *world, const char *to, int port)
 {
 	struct packet packet;
 
 	CHECK(packet_to(world->outside, port, &packet, SOON_MS));
 	CHECK(!strcmp(packet.to, to));
+}
+
+static void left_alone(struct world *world, const char *to, int port)
+{
+	struct packet packet;
+
+	left_outside(world, to, port);
 	CHECK(!packet_to(redirect_tunnel(world->redirect), port, &packet, 0));
 }
 
@@ -1180,12 +1207,16 @@ static void no_trace(void)
 	open_redirect(&world, match, (struct redirect_options){0});
 	ours = new_since(&programs);
 	CHECK(ours.count >= 13);
+	pid_t connecting = start(match, "hold", far4, 66);
+	taken(&world, far4, 66);
 	redirect_close(world.redirect);
+	await(connecting);
 	CHECK(comes_back(before, &ours));
 	for (int i = 0; i < 2; i++) {
-		int status, ready[2];
+		const char *to = i ? far6 : far4;
+		int status, ready[2], go;
+		pid_t pid, held, held_udp;
 		char byte;
-		pid_t pid;
 
 		CHECK(!pipe(ready));
 		list_programs(&programs);
@@ -1193,14 +1224,26 @@ static void no_trace(void)
 		if (pid == 0) {
 			open_redirect(&world, match, (struct redirect_options){0});
 			CHECK(write(ready[1], "", 1) == 1);
+			taken(&world, to, 66);
+			CHECK(write(ready[1], "", 1) == 1);
+			taken(&world, to, 68);
+			CHECK(write(ready[1], "", 1) == 1);
 			pause();
 		}
 		CHECK(read(ready[0], &byte, 1) == 1);
 		ours = new_since(&programs);
-		// A conversation of the moment.
-		await(start(match, "tcp", far4, 66));
+		// Conversations of the moment end, and what can go on does.
+		held = start(match, "hold", to, 66);
+		CHECK(read(ready[0], &byte, 1) == 1);
+		held_udp = start_as(match, 0, "hold-udp", to, 68, &go);
+		CHECK(read(ready[0], &byte, 1) == 1);
 		kill(pid, SIGKILL);
 		CHECK(waitpid(pid, &status, 0) == pid);
+		await(held);
+		CHECK(write(go, "", 1) == 1);
+		await(held_udp);
+		left_outside(&world, to, 68);
+		close(go);
 		close(ready[0]);
 		close(ready[1]);
 		CHECK(comes_back(before, &ours));

@@ -23,7 +23,6 @@ struct asked {
 	struct tapping tapping;
 	const char *spec;
 	bool no_loopback;
-	const char *netns;
 	struct cidrs only, except;
 };
 
@@ -73,19 +72,10 @@ static int set_no_loopback(void *into, const char *value, char *why, size_t why_
 	return 0;
 }
 
-static int set_netns(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->netns = value;
-	return 0;
-}
-
 static const struct option_row own_rows[] = {
 	{0, "only", "CIDR", "only what goes to this network (may be given again)", set_only},
 	{0, "except", "CIDR", "not what goes to this network (may be given again)", set_except},
 	{0, "no-loopback", NULL, "leave connections to 127.0.0.0/8 and ::1 alone", set_no_loopback},
-	{0, "netns", "NAME", "programs in that network namespace: a name, or a PID in it", set_netns},
 	{0, NULL, NULL, NULL, NULL},
 };
 static const struct option_row *const rows[] = {tapping_rows, own_rows, NULL};
@@ -143,8 +133,8 @@ int command_local(int argc, char **argv)
 	struct local_options options = {
 		.hall = asked.tapping.hall, .spec = asked.spec, .no_loopback = asked.no_loopback,
 		.only = asked.only.list, .only_count = asked.only.count, .except = asked.except.list,
-		.except_count = asked.except.count, .netns = asked.netns, .by_sudo = caller.by_sudo,
-		.uid = caller.uid, .gid = caller.gid,
+		.except_count = asked.except.count, .by_sudo = caller.by_sudo, .uid = caller.uid,
+		.gid = caller.gid,
 	};
 	options.hall.authority_folder = folder;
 	return local(&options);

@@ -56,7 +56,6 @@ static int open_redirect(struct local *l)
 	struct redirect_options redirect = {
 		.spec = spec, .mtu = o->hall.mtu, .no_loopback = o->no_loopback, .only = o->only,
 		.only_count = o->only_count, .except = o->except, .except_count = o->except_count,
-		.netns = o->netns,
 	};
 	int error = redirect_open(&l->redirect, &redirect, why, sizeof(why));
 	spec_close(spec);

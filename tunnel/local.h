@@ -16,7 +16,6 @@ struct local_options {
 	bool no_loopback;
 	const struct redirect_cidr *only, *except;
 	size_t only_count, except_count;
-	const char *netns;
 	// Who called: with `by_sudo` the files are theirs and the tap becomes
 	// them; else it becomes nobody.
 	bool by_sudo;

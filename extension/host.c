@@ -63,7 +63,7 @@ static void take(struct host_address *to, const struct sockaddr *from)
 // and with it the source address. Any far address will do.
 static void read_main(struct host_address *out, const struct sockaddr *far, socklen_t size)
 {
-	struct sockaddr_storage near;
+	struct sockaddr_storage near = {.ss_family = AF_UNSPEC};
 	socklen_t near_size = sizeof near;
 	int fd = socket(far->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -106,7 +106,7 @@ static void add_all(struct host *host, const struct ifaddrs *all, const char *on
 
 		if (!(i->ifa_flags & IFF_UP) || !shown(i->ifa_addr))
 			continue;
-		if (only && strcmp(only, i->ifa_name))
+		if (only && strcmp(only, i->ifa_name) != 0)
 			continue;
 		take(&address, i->ifa_addr);
 		if (address.family == AF_INET6 && !host->ipv6)

@@ -34,8 +34,6 @@
 #include "extension/obstacle.h"
 #include "extension/tree.h"
 
-extern char **environ;
-
 enum {
 	KILL_ROUNDS = 100000,	// some seconds
 };

@@ -41,6 +41,7 @@ int keeper_send(int socket, const struct keeper_message *message, const int *fds
 int keeper_receive(int socket, struct keeper_message *message, int *fds, int *fd_count, int flags)
 {
 	union control control = {0};
+	// cppcheck-suppress ctuuninitvar ; recvmsg fills it
 	struct iovec bytes = {message, sizeof *message};
 	struct msghdr envelope = {.msg_iov = &bytes, .msg_iovlen = 1,
 				  .msg_control = &control, .msg_controllen = sizeof control};

@@ -109,7 +109,7 @@ static int write_setting(const char *name, const char *value)
 // (tcp_allowed_congestion_control); reno is always one.
 static void write_congestion(const char *of_host)
 {
-	if (strncmp(of_host, "bbr", 3) && !write_setting(HOST_CONGESTION, of_host))
+	if (strncmp(of_host, "bbr", 3) != 0 && !write_setting(HOST_CONGESTION, of_host))
 		return;
 	if (write_setting(HOST_CONGESTION, "cubic"))
 		write_setting(HOST_CONGESTION, "reno");

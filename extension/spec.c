@@ -46,6 +46,7 @@ static int refuse(const struct reader *reader, const char *place, const char *fo
 	va_list arguments;
 
 	va_start(arguments, format);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started on the line above
 	vsnprintf(reader->why, reader->why_size, format, arguments);
 	va_end(arguments);
 	if (reader->at)

@@ -18,11 +18,6 @@ void log_open(enum log_level l)
 	level = l;
 }
 
-enum log_level log_level(void)
-{
-	return level;
-}
-
 static void say(const char *format, va_list list)
 {
 	char line[2048] = "apptap: ";
@@ -51,17 +46,6 @@ void log_note(const char *format, ...)
 	va_list list;
 
 	if (level < LOG_USUAL)
-		return;
-	va_start(list, format);
-	say(format, list);
-	va_end(list);
-}
-
-void log_detail(const char *format, ...)
-{
-	va_list list;
-
-	if (level < LOG_VERBOSE)
 		return;
 	va_start(list, format);
 	say(format, list);

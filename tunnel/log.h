@@ -11,11 +11,9 @@ enum log_level {
 };
 
 void log_open(enum log_level level);
-enum log_level log_level(void);
 
 // One line each, "apptap: ..." in front.
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_note(const char *format, ...);
-__attribute__((format(printf, 1, 2))) void log_detail(const char *format, ...);
 
 #endif

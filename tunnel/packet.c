@@ -159,32 +159,6 @@ int packet_read_head(struct packet *out, const void *bytes, size_t size)
 	return read_any(out, bytes, size, true);
 }
 
-uint64_t packet_sum(uint64_t sum, const void *bytes, size_t size)
-{
-	const uint8_t *p = bytes;
-
-	for (; size >= 4; p += 4, size -= 4) {
-		uint32_t four;
-		memcpy(&four, p, 4);
-		sum += ntohl(four);
-	}
-	if (size >= 2) {
-		sum += word(p);
-		p += 2;
-		size -= 2;
-	}
-	if (size)
-		sum += (uint64_t)p[0] << 8;
-	return sum;
-}
-
-uint16_t packet_fold(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
 void address_set(union address *out, const struct sockaddr *from)
 {
 	memset(out, 0, sizeof(*out));
@@ -224,13 +198,6 @@ uint32_t address_hash(const union address *a)
 	for (int i = 0; i < (a->any.sa_family == AF_INET ? 1 : 4); i++)
 		h = (h ^ w[i]) * 2654435761u;
 	return h ^ h >> 15;
-}
-
-bool address_is_loopback(const union address *a)
-{
-	if (a->any.sa_family == AF_INET)
-		return ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
 bool address_is_multicast(const union address *a)

@@ -33,10 +33,6 @@ int packet_read(struct packet *out, const void *bytes, size_t size);
 // are believed, and the payload is cut at it.
 int packet_read_head(struct packet *out, const void *bytes, size_t size);
 
-// The RFC 1071 sum of `size` bytes, added to `sum`; packet_fold() ends it.
-uint64_t packet_sum(uint64_t sum, const void *bytes, size_t size);
-uint16_t packet_fold(uint64_t sum);
-
 // --- addresses --------------------------------------------------------------
 
 void address_set(union address *out, const struct sockaddr *from);
@@ -45,7 +41,6 @@ uint16_t address_port(const union address *a);
 bool address_equal(const union address *a, const union address *b);	// host and port
 bool address_same_host(const union address *a, const union address *b);
 uint32_t address_hash(const union address *a);
-bool address_is_loopback(const union address *a);
 bool address_is_multicast(const union address *a);	// also IPv4's broadcast
 
 enum { ADDRESS_TEXT = INET6_ADDRSTRLEN + 8 };

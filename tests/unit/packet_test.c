@@ -122,16 +122,6 @@ static void refuses_lies(void **state)
 	assert_int_equal(packet_read(&p, lie, sizeof(lie)), -EBADMSG);
 }
 
-static void sums_as_the_rfc(void **state)
-{
-	// RFC 1071 section 3: 0001 f203 f4f5 f6f7 sums to ddf2
-	static const uint8_t example[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
-
-	(void)state;
-	assert_int_equal(packet_fold(packet_sum(0, example, sizeof(example))), (uint16_t)~0xddf2);
-	assert_int_equal(packet_fold(packet_sum(0, example, 3)), (uint16_t)~(0x0001 + 0xf200));
-}
-
 static void knows_addresses(void **state)
 {
 	struct packet p;
@@ -139,8 +129,6 @@ static void knows_addresses(void **state)
 	union address one = {.v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT}};
 
 	(void)state;
-	assert_true(address_is_loopback(&a));
-	assert_true(address_is_loopback(&one));
 	assert_false(address_equal(&a, &one));
 	a.v4.sin_addr.s_addr = htonl(0xe00000fb);
 	assert_true(address_is_multicast(&a));
@@ -159,7 +147,6 @@ int main(void)
 		cmocka_unit_test(later_fragments_have_no_ports),
 		cmocka_unit_test(refuses_every_cut),
 		cmocka_unit_test(refuses_lies),
-		cmocka_unit_test(sums_as_the_rfc),
 		cmocka_unit_test(knows_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// sniff - the first bytes decide: a ClientHello is opened, anything else is relayed.
+
+#include "tunnel/sniff.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netstack/netstack.h"
+#include "tunnel/conversation.h"
+#include "tunnel/handshake.h"
+#include "tunnel/policy.h"
+
+#define SNIFF_TIME 30000000000ull
+
+// The hello may lie in several packets: gathered for the look alone.
+static uint8_t gathered[HELLO_SIZE_MAX];
+
+static enum hello_verdict look(struct session *s, struct hello *hello, size_t *seen)
+{
+	struct iovec iov[64];
+	size_t all, n = 0;
+	int count = netstack_peek(s->relay.wire[APP].flow, iov, 64, &all);
+
+	*seen = all;
+	if (!count)
+		return HELLO_MORE;
+	if (count == 1)
+		return hello_read(iov[0].iov_base, iov[0].iov_len, hello);
+	for (int i = 0; i < count && n < sizeof(gathered); i++) {
+		size_t part = iov[i].iov_len < sizeof(gathered) - n ? iov[i].iov_len : sizeof(gathered) - n;
+		memcpy(gathered + n, iov[i].iov_base, part);
+		n += part;
+	}
+	return hello_read(gathered, n, hello);
+}
+
+static void note_hello(struct session *s)
+{
+	struct flow_tls *tls = flow_tls(s->record);
+
+	if (tls)
+		snprintf(tls->sni, sizeof(tls->sni), "%s", s->hello->sni);
+}
+
+void sniff_step(struct session *s)
+{
+	struct wire *app = &s->relay.wire[APP];
+	struct hello hello;
+	size_t seen;
+
+	// Either side that finishes or speaks out of turn settles it: not TLS.
+	if (s->origin_spoke || !app->flow) {
+		session_relay(s, FLOW_RELAYED, NULL);
+		return;
+	}
+	switch (look(s, &hello, &seen)) {
+	case HELLO_NOT:
+		session_relay(s, FLOW_RELAYED, NULL);
+		return;
+	case HELLO_MORE:
+		if (s->app_finished) {
+			session_relay(s, FLOW_RELAYED, NULL);
+		} else if (seen && s->deadline == SESSION_EVER) {
+			session_state(s, SNIFFING, SNIFF_TIME);
+			tap_hold(s->all->tap, s->record);
+		}
+		return;
+	case HELLO_WHOLE:
+		break;
+	}
+	s->hello = malloc(sizeof(hello));
+	if (!s->hello) {
+		session_relay(s, FLOW_PASSED, "no memory to open it");
+		return;
+	}
+	*s->hello = hello;
+	note_hello(s);
+	const char *reason = policy_tls(s->all->policy);
+	if (reason)
+		session_relay(s, FLOW_PASSED, reason);
+	else
+		handshake_begin(s);
+}

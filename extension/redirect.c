@@ -304,27 +304,17 @@ static int open_netns(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-// There and back again: what is made inside stays there, and this thread does not.
-static int open_inside(struct redirect *redirect, const struct redirect_options *options, char *why, size_t why_size)
+int redirect_enter(const char *netns, char *why, size_t why_size)
 {
-	int here, there, error;
+	int there = open_netns(netns);
+	int error = there < 0 ? there : setns(there, CLONE_NEWNET) ? -errno : 0;
 
-	if (!options->netns)
-		return open_here(redirect, options, why, why_size);
-	here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	there = open_netns(options->netns);
-	error = here < 0 ? -errno : there < 0 ? there : setns(there, CLONE_NEWNET) ? -errno : 0;
-	if (error) {
-		snprintf(why, why_size, "cannot enter the network namespace %s: %s", options->netns, strerror(-error));
-	} else {
-		error = open_here(redirect, options, why, why_size);
-		if (setns(here, CLONE_NEWNET))
-			abort();	// the rest of the process would be in the wrong one
-	}
-	if (here >= 0)
-		close(here);
 	if (there >= 0)
 		close(there);
+	if (error)
+		snprintf(why, why_size, "cannot enter the network namespace %s: %s%s", netns, strerror(-error),
+			 error == -EPERM ? " (it takes CAP_SYS_ADMIN)" :
+			 error == -ENOENT ? " (a PID, or a name that `ip netns list` knows)" : "");
 	return error;
 }
 
@@ -344,7 +334,7 @@ int redirect_open(struct redirect **out, const struct redirect_options *options,
 	process_boot();		// while it can still be read
 	error = redirect_obstacle_foresee(why, why_size);
 	if (!error)
-		error = open_inside(redirect, options, why, why_size);
+		error = open_here(redirect, options, why, why_size);
 	if (error) {
 		redirect_close(redirect);
 		return error;

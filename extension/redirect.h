@@ -47,8 +47,12 @@ struct redirect_options {
 	bool no_loopback;		// destinations on 127.0.0.0/8 and ::1 are left alone
 	const struct redirect_cidr *only, *except;	// by destination
 	size_t only_count, except_count;
-	const char *netns;		// PID or name of a network namespace to work in; NULL: this one
 };
+
+// Takes the calling thread into the network namespace of a PID, or of a name in
+// /run/netns; call it before there are others. What is opened from then on, a redirect
+// and any socket, is that namespace's. 0, or -errno with a sentence.
+int redirect_enter(const char *netns, char *why, size_t why_size);
 
 // Opens the device, loads and attaches. 0, or -errno with a sentence that names
 // what the kernel or the caller lacks and what to do.

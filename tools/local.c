@@ -21,7 +21,7 @@ struct cidrs {
 
 struct asked {
 	struct tapping tapping;
-	const char *spec;
+	const char *spec, *spec_file, *netns;
 	bool no_loopback;
 	struct cidrs only, except;
 };
@@ -72,7 +72,25 @@ static int set_no_loopback(void *into, const char *value, char *why, size_t why_
 	return 0;
 }
 
+static int set_spec_file(void *into, const char *value, char *why, size_t why_size)
+{
+	(void)why;
+	(void)why_size;
+	((struct asked *)into)->spec_file = value;
+	return 0;
+}
+
+static int set_netns(void *into, const char *value, char *why, size_t why_size)
+{
+	(void)why;
+	(void)why_size;
+	((struct asked *)into)->netns = value;
+	return 0;
+}
+
 static const struct option_row own_rows[] = {
+	{0, "spec-file", "FILE", "the SPEC, an item or more on each line; SIGHUP reads it again", set_spec_file},
+	{0, "netns", "PID|NAME", "tap programs in that network namespace (a container's)", set_netns},
 	{0, "only", "CIDR", "only what goes to this network (may be given again)", set_only},
 	{0, "except", "CIDR", "not what goes to this network (may be given again)", set_except},
 	{0, "no-loopback", NULL, "leave connections to 127.0.0.0/8 and ::1 alone", set_no_loopback},
@@ -90,7 +108,8 @@ static void show_help(void)
 	puts("usage: apptap local [options] [SPEC]\n\n"
 	     "SPEC: PIDs and texts, comma separated, ! excludes: curl,!4123. A text is looked\n"
 	     "for in the executable's path, the process's name and argv[0]. Further kinds:\n"
-	     "exe:GLOB, user:NAME, cgroup:PATH, child-of:PID. None: every program.\n");
+	     "exe:GLOB, user:NAME, cgroup:PATH, child-of:PID. None: every program.\n"
+	     "While it runs each line typed is another SPEC, from then on.\n");
 	options_help(rows, stdout);
 }
 
@@ -124,6 +143,8 @@ int command_local(int argc, char **argv)
 		show_help();
 		return 0;
 	}
+	if (asked.spec && asked.spec_file)
+		return usage_error("local", "the spec stands on the command line or in --spec-file, not in both");
 	if (tapping_settle(&asked.tapping, why, sizeof(why)))
 		return usage_error("local", why);
 	if (caller_read(&caller, why, sizeof(why)) || authority_folder(folder, sizeof(folder), why, sizeof(why))) {
@@ -131,7 +152,8 @@ int command_local(int argc, char **argv)
 		return HALL_UNAVAILABLE;
 	}
 	struct local_options options = {
-		.hall = asked.tapping.hall, .spec = asked.spec, .no_loopback = asked.no_loopback,
+		.hall = asked.tapping.hall, .spec = asked.spec,
+		.spec_file = asked.spec_file, .netns = asked.netns, .no_loopback = asked.no_loopback,
 		.only = asked.only.list, .only_count = asked.only.count, .except = asked.except.list,
 		.except_count = asked.except.count, .by_sudo = caller.by_sudo, .uid = caller.uid,
 		.gid = caller.gid,

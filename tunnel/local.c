@@ -14,56 +14,79 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "extension/process.h"
-#include "extension/spec.h"
+#include "tunnel/choice.h"
 #include "tunnel/log.h"
 #include "tunnel/sandbox.h"
 
 struct local {
 	const struct local_options *options;
+	struct choice *choice;
 	struct hall *hall;
 	struct redirect *redirect;
 	struct process_finder *finder;
 };
 
-// --- the spec ---------------------------------------------------------------
-
-// Says what is wrong with a spec, and where.
-static struct spec *read_spec(const char *text)
-{
-	struct spec *spec;
-	char why[256];
-	size_t at;
-
-	if (!spec_open(&spec, text, &at, why, sizeof(why)))
-		return spec;
-	log_error("%s", why);
-	log_error("  %s", text);
-	log_error("  %*s^", (int)at, "");
-	return NULL;
-}
+// --- what is tapped ---------------------------------------------------------
 
 static int open_redirect(struct local *l)
 {
 	const struct local_options *o = l->options;
-	struct spec *spec = read_spec(o->spec ? o->spec : "");
 	char why[512];
-
-	if (!spec)
-		return -EINVAL;
 	struct redirect_options redirect = {
-		.spec = spec, .mtu = o->hall.mtu, .no_loopback = o->no_loopback, .only = o->only,
-		.only_count = o->only_count, .except = o->except, .except_count = o->except_count,
+		.spec = choice_spec(l->choice), .mtu = o->hall.mtu, .no_loopback = o->no_loopback,
+		.only = o->only, .only_count = o->only_count, .except = o->except,
+		.except_count = o->except_count,
 	};
-	int error = redirect_open(&l->redirect, &redirect, why, sizeof(why));
-	spec_close(spec);
+	// The origins' sockets are to be that namespace's too.
+	int error = o->netns ? redirect_enter(o->netns, why, sizeof(why)) : 0;
+
+	if (!error)
+		error = redirect_open(&l->redirect, &redirect, why, sizeof(why));
 	if (!error)
 		error = process_open(&l->finder, -1, 0);
 	else
 		log_error("%s", why);
 	return error;
+}
+
+static void change(struct local *l, enum choice_news news)
+{
+	if (news == CHOICE_ENDED)
+		loop_unwatch(hall_loop(l->hall), STDIN_FILENO);
+	if (news != CHOICE_CHANGED)
+		return;
+	int error = redirect_change(l->redirect, choice_spec(l->choice));
+	if (error)
+		log_error("the spec could not be changed: %s", strerror(-error));
+	else
+		log_note("tapping %s from now on", choice_words(l->choice));
+}
+
+static void on_line(void *context)
+{
+	struct local *l = context;
+
+	change(l, choice_read(l->choice, STDIN_FILENO));
+}
+
+// Lines are taken from a terminal that is ours, and from a pipe; anything else
+// cannot be waited for, or is not meant.
+static int watch_lines(struct local *l)
+{
+	struct stat status;
+
+	if (fstat(STDIN_FILENO, &status))
+		return 0;
+	if (isatty(STDIN_FILENO) ? tcgetpgrp(STDIN_FILENO) != getpgrp()
+				 : !S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode))
+		return 0;
+	// Put into the background it must not stop: packets wait for it.
+	signal(SIGTTIN, SIG_IGN);
+	return loop_watch(hall_loop(l->hall), STDIN_FILENO, on_line, l);
 }
 
 // --- the inlet --------------------------------------------------------------
@@ -91,10 +114,12 @@ static void on_signal(void *context)
 {
 	struct local *l = context;
 	bool by_terminal;
-	int signal;
+	int number;
 
-	while ((signal = hall_signal(l->hall, &by_terminal)))
-		if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT)
+	while ((number = hall_signal(l->hall, &by_terminal)))
+		if (number == SIGHUP && l->options->spec_file && !by_terminal)
+			change(l, choice_reread(l->choice));
+		else if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT)
 			loop_stop(hall_loop(l->hall));
 }
 
@@ -109,6 +134,16 @@ static int become_ordinary(const struct local *l)
 	if (error)
 		log_error("%s", why);
 	return error;
+}
+
+// Said now, not in the night when it is wanted.
+static void try_spec_file(const struct local *l)
+{
+	const char *path = l->options->spec_file;
+
+	if (path && access(path, R_OK))
+		log_note("SIGHUP will not read %s again: the user that apptap became may not (%s)", path,
+			 strerror(errno));
 }
 
 static int begin(struct local *l)
@@ -127,23 +162,29 @@ static int begin(struct local *l)
 		error = loop_watch(hall_loop(l->hall), hall_signals(l->hall), on_signal, l);
 	if (!error)
 		error = loop_watch(hall_loop(l->hall), redirect_fd(l->redirect), read_owners, l);
+	if (!error)
+		error = watch_lines(l);
+	if (!error)
+		try_spec_file(l);
 	return error;
 }
 
 int local(const struct local_options *options)
 {
 	struct local l = {.options = options};
-	char *tapped[] = {(char *)"local", (char *)(options->spec ? options->spec : ""), NULL};
 	int status = HALL_UNAVAILABLE;
 
+	if (choice_open(&l.choice, options->spec, options->spec_file))
+		return HALL_USAGE;
+	char *tapped[] = {(char *)"local", (char *)choice_words(l.choice), NULL};
 	if (!hall_open(&l.hall, &options->hall, tapped) && !open_redirect(&l) && !begin(&l)) {
-		log_note("tapping %s on %s; Ctrl-C ends it", options->spec ? options->spec : "every program",
-			 redirect_device(l.redirect));
+		log_note("tapping %s on %s; Ctrl-C ends it", choice_words(l.choice), redirect_device(l.redirect));
 		loop_run(hall_loop(l.hall));
 		status = 0;
 	}
 	status = hall_close(l.hall, status);
 	process_close(l.finder);
 	redirect_close(l.redirect);
+	choice_close(l.choice);
 	return status;
 }

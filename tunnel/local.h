@@ -12,7 +12,8 @@
 
 struct local_options {
 	struct hall_options hall;
-	const char *spec;		// NULL: all
+	const char *spec, *spec_file;	// both NULL: all; the file can be read again by SIGHUP
+	const char *netns;		// PID or name of another network namespace, or NULL
 	bool no_loopback;
 	const struct redirect_cidr *only, *except;
 	size_t only_count, except_count;

@@ -387,6 +387,18 @@ int loop_watch(struct loop *l, int fd, void (*ready)(void *context), void *conte
 	return -ENOSPC;
 }
 
+void loop_unwatch(struct loop *l, int fd)
+{
+	for (int i = 0; i < LOOP_WATCHES; i++) {
+		struct watch *w = &l->watches[i];
+
+		if (!w->used || event_get_fd(&w->event) != fd)
+			continue;
+		event_del(&w->event);
+		w->used = false;
+	}
+}
+
 // --- turns ------------------------------------------------------------------
 
 void loop_stop(struct loop *l)

@@ -53,6 +53,7 @@ void loop_close(struct loop *loop);
 // Calls `ready` whenever `fd` can be read. At most LOOP_WATCHES.
 enum { LOOP_WATCHES = 4 };
 int loop_watch(struct loop *loop, int fd, void (*ready)(void *context), void *context);
+void loop_unwatch(struct loop *loop, int fd);
 
 // Turns until loop_stop(), or until all is passed on after loop_drain().
 int loop_run(struct loop *loop);

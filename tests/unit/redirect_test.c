@@ -922,8 +922,8 @@ static void other_namespace(void)
 {
 	struct world world, inner;
 	struct packet packet;
-	char name[32];
-	int ready[2], go[2];
+	char name[32], why[512];
+	int ready[2], go[2], here;
 	char byte;
 	pid_t pid;
 
@@ -939,7 +939,10 @@ static void other_namespace(void)
 	}
 	CHECK(read(ready[0], &byte, 1) == 1);
 	snprintf(name, sizeof name, "%d", pid);
-	open_redirect(&world, match, (struct redirect_options){.netns = name});
+	here = open("/proc/self/ns/net", O_RDONLY);
+	CHECK(here >= 0 && !redirect_enter(name, why, sizeof why));
+	open_redirect(&world, match, (struct redirect_options){0});
+	CHECK(!setns(here, CLONE_NEWNET) && !close(here));
 	CHECK(!if_nametoindex(redirect_device(world.redirect)));
 	await(start(match, "tcp", far4, 98));
 	left_alone(&world, far4, 98);
@@ -953,14 +956,13 @@ static void refused(void)
 {
 	struct redirect *redirect;
 	struct spec *spec = spec_of(match);
-	struct redirect_options options = {.spec = spec, .mtu = 1500, .netns = "there-is-no-such"};
+	struct redirect_options options = {.spec = spec, .mtu = 1500};
 	char why[512];
 	struct world world;
 
 	make_world(&world);
-	CHECK(redirect_open(&redirect, &options, why, sizeof why) == -ENOENT && !redirect);
+	CHECK(redirect_enter("there-is-no-such", why, sizeof why) == -ENOENT);
 	CHECK(strstr(why, "there-is-no-such"));
-	options.netns = NULL;
 	CHECK(!setresuid(64999, 64999, 64999));
 	CHECK(redirect_open(&redirect, &options, why, sizeof why) < 0 && !redirect);
 	fprintf(stderr, "%s\n", why);

@@ -223,6 +223,11 @@ static int settle(struct tls *end, int result)
 	return fail(end, -EPROTO, "%s", wolfSSL_ERR_reason_error_string(error));
 }
 
+bool tls_wants_certificate(const struct tls *origin)
+{
+	return origin->asked;
+}
+
 int tls_alert(const struct tls *end)
 {
 	return end->alert;

@@ -86,6 +86,8 @@ void tls_close(struct tls *end);
 const char *tls_version(const struct tls *end);	// "TLSv1.3"
 const char *tls_cipher(const struct tls *end);		// IANA name
 const char *tls_alpn(const struct tls *end);		// "" for none
+// Did the origin ask for a certificate of the client's, which only the app has?
+bool tls_wants_certificate(const struct tls *origin);
 // The last alert that the far end sent, as number; 0 for none.
 int tls_alert(const struct tls *end);
 // The sentence for the last error of this end.

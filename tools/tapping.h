@@ -10,17 +10,21 @@
 #include "tools/options.h"
 #include "tunnel/hall.h"
 
+enum { TAPPING_HOSTS = 64 };	// expressions of a kind
+
 // First in the struct that a subcommand's rows set.
 struct tapping {
 	struct hall_options hall;
 	bool help, quiet, verbose;
+	const char *ignore[TAPPING_HOSTS], *allow[TAPPING_HOSTS];
 };
 
-#define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .intercept = true}}
+#define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .policy = {.intercept = true, .pin_bypass = true}}}
 
 extern const struct option_row tapping_rows[];
 
-// What follows from them all: how much is said. 0, or -1 with a sentence.
+// What follows from them all, and whether they go together; `tapping` stays where it is
+// from then on. 0, or -1 with a sentence.
 int tapping_settle(struct tapping *tapping, char *why, size_t why_size);
 
 #endif

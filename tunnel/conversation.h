@@ -16,6 +16,7 @@
 #include "tunnel/tap.h"
 
 struct policy;
+struct policy_target;
 
 // What may be done in each state, and who moves it on:
 enum state {
@@ -39,6 +40,7 @@ struct session {
 	int refused;		// REFUSED: the errno
 	enum state state;
 	uint64_t deadline;
+	uint64_t opened;	// monotonic ns: TLS stood on both sides; 0: it does not
 	struct flow *record;
 	struct relay relay;
 	struct hello *hello;
@@ -49,7 +51,7 @@ struct sessions {
 	struct event_base *base;
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
-	const struct policy *policy;
+	struct policy *policy;
 	struct session *first;
 	struct session *queue, **queue_end;
 	uint64_t progress, next_deadline;

@@ -22,8 +22,10 @@
 
 #include "extension/process.h"
 #include "netstack/netstack.h"
+#include "tls/quic.h"
 #include "tunnel/log.h"
 #include "tunnel/origin.h"
+#include "tunnel/policy.h"
 #include "tunnel/tap.h"
 
 enum {
@@ -265,6 +267,23 @@ static struct port *port_open(struct datagrams *all, uint8_t protocol, const uni
 	return p;
 }
 
+// QUIC would carry TLS past us: whoever is refused it takes TCP. A connection that
+// stood before apptap came goes on.
+static bool is_refused(struct datagrams *all, struct flow *f, const struct netstack_datagram *d)
+{
+	if (f->verdict == FLOW_BLOCKED)
+		return true;
+	if (f->protocol != IPPROTO_UDP || f->bytes[APP] || !quic_is_initial(d->bytes, d->size))
+		return false;
+	if (!policy_refuses_quic(all->parts.policy)) {
+		flow_reason(f, "QUIC");
+		return false;
+	}
+	f->verdict = FLOW_BLOCKED;
+	flow_reason(f, "QUIC; the program is to take TCP");
+	return true;
+}
+
 void datagrams_send(struct datagrams *all, uint8_t protocol, const struct netstack_datagram *d)
 {
 	union address app, peer;
@@ -279,6 +298,10 @@ void datagrams_send(struct datagrams *all, uint8_t protocol, const struct netsta
 	p->touched = tap_now(all->parts.tap);
 	p->last_peer = peer;
 	struct flow *f = port_flow(p, &peer.any);
+	if (f && is_refused(all, f, d)) {
+		netstack_send_error(all->parts.stack, d, IPPROTO_UDP, NETSTACK_PORT_UNREACHABLE, NULL, 0);
+		return;
+	}
 	if (f)
 		f->bytes[APP] += d->size;
 	if (p->fd < 0)

@@ -11,6 +11,7 @@ struct datagrams;
 struct event_base;
 struct netstack;
 struct netstack_datagram;
+struct policy;
 struct process_finder;
 struct tap;
 
@@ -20,6 +21,7 @@ struct datagram_parts {
 	struct netstack *stack;
 	struct tap *tap;
 	struct process_finder *finder;
+	const struct policy *policy;
 };
 
 int datagrams_open(struct datagrams **out, const struct datagram_parts *parts);

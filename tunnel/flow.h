@@ -23,7 +23,9 @@ enum side { APP, ORIGIN };
 	X(FLOW_OPENED, "opened", "TLS, decrypted on its way through")                              \
 	X(FLOW_RELAYED, "relayed", "not TLS: passed on as it is")                                  \
 	X(FLOW_PASSED, "passed", "TLS, passed on unopened; the reason says why")                   \
+	X(FLOW_PINNED, "pinned", "TLS, passed on unopened: the app refused our certificate before")  \
 	X(FLOW_INSIDE, "inside", "between two programs inside; not opened")                        \
+	X(FLOW_BLOCKED, "blocked", "QUIC, refused so that the app takes TCP")                      \
 	X(FLOW_REFUSED, "refused", "the origin refused the connection")                            \
 	X(FLOW_UNREACHABLE, "unreachable", "no way to the origin")                                 \
 	X(FLOW_TIMED_OUT, "timed out", "the origin did not answer")                                \

@@ -25,7 +25,7 @@
 struct hall {
 	const struct hall_options *options;
 	char *const *tapped;
-	struct policy policy;
+	struct policy *policy;
 	struct authority *authority;
 	struct capture *capture;
 	struct keylog *keylog;
@@ -75,9 +75,8 @@ int hall_open(struct hall **out, const struct hall_options *options, char *const
 	h->options = options;
 	h->tapped = tapped;
 	h->signals = h->capture_descriptor = -1;
-	h->policy.intercept = options->intercept;
 	error = take_standard_output(h);
-	if (!error && options->intercept)
+	if (!error && options->policy.intercept)
 		error = authority_open(&h->authority, options->authority_folder, h->why, sizeof(h->why));
 	return error ? failed(h, error) : 0;
 }
@@ -174,7 +173,7 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 			       inlet->of};
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
-		.house = h->house, .policy = &h->policy,
+		.house = h->house, .policy = h->policy,
 	};
 
 	h->tap = tap_open(&tap);
@@ -189,6 +188,8 @@ int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_fi
 	raise_limits();
 	int error = open_signals(h);
 
+	if (!error)
+		error = policy_open(&h->policy, &h->options->policy, h->why, sizeof(h->why));
 	if (!error)
 		error = open_outputs(h);
 	if (!error)
@@ -237,6 +238,7 @@ int hall_close(struct hall *h, int status)
 		whole = false;
 	keylog_close(h->keylog);
 	tls_close_house(h->house);
+	policy_close(h->policy);
 	authority_close(h->authority);
 	if (h->signals >= 0)
 		close(h->signals);

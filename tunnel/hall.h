@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "tunnel/loop.h"
+#include "tunnel/policy.h"
 
 struct authority;
 struct hall;
@@ -25,7 +26,8 @@ struct hall_options {
 	bool flush_each;
 	const char *keylog_path, *flows_path;
 	uint16_t mtu;
-	bool intercept, insecure;
+	struct policy_options policy;
+	bool insecure;
 	const char *upstream_ca;
 	bool lines;			// flow lines and a summary
 };

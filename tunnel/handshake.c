@@ -9,14 +9,17 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "netstack/netstack.h"
 #include "tls/tls.h"
 #include "tunnel/conversation.h"
 #include "tunnel/origin.h"
+#include "tunnel/policy.h"
 
 #define SHAKE_TIME 60000000000ull
 #define BREAK_TIME 5000000000ull
+#define LEAVE_TIME 2000000000ull
 
 // An end's context is its wire; the record leads back to the session.
 static ssize_t end_read(void *context, void *bytes, size_t size)
@@ -38,6 +41,15 @@ static void end_secret(void *context, const char *line)
 }
 
 static const struct tls_wire end_wire = {end_read, end_write, end_secret};
+
+void handshake_target(const struct session *s, struct policy_target *target, char host[ADDRESS_TEXT])
+{
+	*target = (struct policy_target){
+		.executable = s->record->process ? s->record->process->path : NULL,
+		.sni = s->hello->sni, .address = address_host(&s->record->peer, host),
+		.port = address_port(&s->record->peer),
+	};
+}
 
 static void pass_unopened(struct session *s, const char *why)
 {
@@ -100,6 +112,17 @@ static void note_app(struct session *s)
 	snprintf(tls->alpn, sizeof(tls->alpn), "%s", tls_alpn(s->relay.tls[APP]));
 }
 
+static void remember_certificate(struct session *s)
+{
+	struct policy_target target;
+	char host[ADDRESS_TEXT];
+
+	if (!tls_wants_certificate(s->relay.tls[ORIGIN]))
+		return;
+	handshake_target(s, &target, host);
+	policy_wants_certificate(s->all->policy, &target);
+}
+
 void handshake_shaking_origin(struct session *s)
 {
 	if (!s->relay.wire[APP].flow) {
@@ -118,6 +141,7 @@ void handshake_shaking_origin(struct session *s)
 	if (error) {
 		char why[224];
 		snprintf(why, sizeof(why), "the origin's handshake: %s", tls_error(s->relay.tls[ORIGIN]));
+		remember_certificate(s);
 		pass_unopened(s, why);
 		return;
 	}
@@ -147,7 +171,59 @@ void handshake_calling_again(struct session *s)
 		session_relay(s, FLOW_PASSED, NULL);
 }
 
-static void app_handshake_failed(struct session *s)
+// --- pinning ----------------------------------------------------------------
+
+// A good certificate is refused: by an alert that says so (RFC 8446 section 6.2), or
+// without a word once it was seen.
+static bool refuses_ours(const struct session *s, int error)
+{
+	enum tls_trust trust = tls_verdict(s->relay.tls[ORIGIN]);
+
+	if (trust != TLS_TRUSTED && trust != TLS_UNCHECKED)
+		return false;
+	switch (tls_alert(s->relay.tls[APP])) {
+	case 42:	// bad_certificate
+	case 46:	// certificate_unknown
+	case 48:	// unknown_ca
+		return true;
+	case 0:
+		return error == -ECONNRESET;
+	default:
+		return false;
+	}
+}
+
+static void remember_pin(struct session *s)
+{
+	struct policy_target target;
+	char host[ADDRESS_TEXT], reason[sizeof(s->record->reason)];
+
+	handshake_target(s, &target, host);
+	if (!policy_pinned(s->all->policy, &target))
+		return;
+	snprintf(reason, sizeof(reason), "%.150s%spinned: its next connection there passes unopened", s->record->reason,
+		 s->record->reason[0] ? "; " : "");
+	flow_reason(s->record, reason);
+}
+
+// Programs that look at the key themselves do so once the handshake is done, and leave
+// before they have said a word. One that speaks HTTP has no other reason to; one that
+// does not may only have wanted to look, and takes its leave in order then.
+void handshake_left(struct session *s)
+{
+	const struct flow_tls *tls = s->record->tls;
+	bool http = tls && (!strcmp(tls->alpn, "h2") || !strcmp(tls->alpn, "http/1.1"));
+	const struct relay_direction *app = &s->relay.from[APP];
+	const struct wire *wire = &s->relay.wire[APP];
+	bool in_order = app->notified, left = in_order || wire->ended || wire->error;
+
+	if (!s->opened || !left || app->plain || tap_now(s->all->tap) - s->opened > LEAVE_TIME)
+		return;
+	if (refuses_ours(s, in_order && !http ? 0 : -ECONNRESET))
+		remember_pin(s);
+}
+
+static void app_handshake_failed(struct session *s, int error)
 {
 	char reason[224];
 	const struct flow_tls *tls = s->record->tls;
@@ -156,6 +232,8 @@ static void app_handshake_failed(struct session *s)
 		 tls && tls->fault[0] ? "; the origin's certificate: " : "", tls ? tls->fault : "");
 	flow_reason(s->record, reason);
 	s->record->verdict = FLOW_FAILED;
+	if (refuses_ours(s, error))
+		remember_pin(s);
 	note_app(s);
 	session_state(s, REFUSING, BREAK_TIME);
 	session_touch(s);
@@ -168,10 +246,11 @@ void handshake_shaking_app(struct session *s)
 	if (error == -EAGAIN)
 		return;
 	if (error) {
-		app_handshake_failed(s);
+		app_handshake_failed(s, error);
 		return;
 	}
 	note_app(s);
+	s->opened = tap_now(s->all->tap);
 	session_relay(s, FLOW_OPENED, NULL);
 }
 

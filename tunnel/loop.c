@@ -301,6 +301,7 @@ static int open_rooms(struct loop *l)
 		return error;
 	struct datagram_parts datagram = {
 		.base = l->base, .stack = l->stack, .tap = l->parts.tap, .finder = l->parts.finder,
+		.policy = l->parts.policy,
 	};
 	return datagrams_open(&l->datagrams, &datagram);
 }

@@ -44,7 +44,7 @@ struct loop_parts {
 	struct capture *capture;	// or NULL
 	struct process_finder *finder;
 	struct tls_house *house;	// or NULL
-	const struct policy *policy;
+	struct policy *policy;
 };
 
 int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size);

@@ -121,6 +121,7 @@ static int pump_records(struct relay *r, enum side from)
 		ssize_t n = tls_read(in, scratch, sizeof(scratch));
 		if (n > 0) {
 			moved += (size_t)n;
+			d->plain += (uint64_t)n;
 			error = put(d, out, scratch, (size_t)n);
 			if (error)
 				return error;

@@ -18,6 +18,7 @@ struct tls;
 struct relay_direction {
 	uint8_t *left;		// plain bytes that the other side has not taken
 	size_t left_at, left_size;
+	uint64_t plain;		// bytes inside TLS that came
 	bool notified;		// close_notify came
 	bool notify_due;	// ... and is still to be written to the other
 	bool over;		// its end was passed on

@@ -147,9 +147,11 @@ static void step_relaying(struct session *s)
 		session_touch(s);
 		return;
 	case RELAY_OVER:
+		handshake_left(s);
 		session_end(s, FLOW_FINISHED);
 		return;
 	case RELAY_BROKEN:
+		handshake_left(s);
 		if (broken_by(s) != FLOW_RESET_BY_ORIGIN || !s->relay.wire[APP].flow) {
 			session_end(s, broken_by(s));
 			return;

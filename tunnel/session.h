@@ -22,7 +22,7 @@ struct session_parts {
 	struct event_base *base;
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
-	const struct policy *policy;
+	struct policy *policy;
 };
 
 // All the sessions there are.

@@ -44,6 +44,25 @@ static void note_hello(struct session *s)
 		snprintf(tls->sni, sizeof(tls->sni), "%s", s->hello->sni);
 }
 
+static void decide(struct session *s)
+{
+	struct policy_target target;
+	char host[ADDRESS_TEXT];
+	const char *reason;
+
+	handshake_target(s, &target, host);
+	switch (policy_tls(s->all->policy, &target, &reason)) {
+	case POLICY_OPEN:
+		handshake_begin(s);
+		return;
+	case POLICY_PASS:
+		session_relay(s, FLOW_PASSED, reason);
+		return;
+	case POLICY_PINNED:
+		session_relay(s, FLOW_PINNED, reason);
+	}
+}
+
 void sniff_step(struct session *s)
 {
 	struct wire *app = &s->relay.wire[APP];
@@ -77,9 +96,5 @@ void sniff_step(struct session *s)
 	}
 	*s->hello = hello;
 	note_hello(s);
-	const char *reason = policy_tls(s->all->policy);
-	if (reason)
-		session_relay(s, FLOW_PASSED, reason);
-	else
-		handshake_begin(s);
+	decide(s);
 }

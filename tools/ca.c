@@ -9,6 +9,7 @@
 #include "tls/authority.h"
 #include "tools/caller.h"
 #include "tools/commands.h"
+#include "tools/stores.h"
 #include "tunnel/hall.h"
 
 static int refuse(const char *why)
@@ -47,55 +48,12 @@ static int show(bool path)
 
 // --- install, uninstall -----------------------------------------------------------
 
-struct told {
-	int done, skipped;
-};
-
-static void print_plain(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
-// A line as soon as it is known: the system's command takes its time.
-static void tell(void *context, const struct store_news *news)
-{
-	static const char *const words[] = {
-		[STORE_ADDED] = "added to", [STORE_KEPT] = "already in", [STORE_REMOVED] = "removed from",
-		[STORE_GONE] = "no longer in", [STORE_HELD] = "still wanted in", [STORE_SKIPPED] = "left alone",
-		[STORE_FAILED] = "FAILED:",
-	};
-	struct told *told = context;
-
-	if (news->done == STORE_SKIPPED)
-		told->skipped++;
-	else
-		told->done++;
-	printf("%-15s %s", words[news->done], news->noun);
-	if (news->place[0]) {
-		putchar(' ');
-		print_plain(news->place);
-	}
-	if (news->sentence[0]) {
-		fputs(": ", stdout);
-		print_plain(news->sentence);
-	}
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void put_options(struct store_options *options, const struct caller *caller, const char *folder, struct told *told)
-{
-	*options = (struct store_options){.folder = folder, .home = caller->home, .uid = caller->uid, .gid = caller->gid,
-					  .system = geteuid() == 0, .report = tell, .context = told};
-}
-
 static int install(void)
 {
 	char folder[4096], why[512];
 	struct store_options options;
 	struct authority *authority;
-	struct told told = {0};
+	struct stores_teller told = {.to = stdout, .before = ""};
 	struct caller caller;
 	const char *pem;
 	size_t size;
@@ -104,7 +62,8 @@ static int install(void)
 	if (caller_read(&caller, why, sizeof(why)) || authority_folder(folder, sizeof(folder), why, sizeof(why)) ||
 	    authority_open(&authority, folder, why, sizeof(why)))
 		return refuse(why);
-	put_options(&options, &caller, folder, &told);
+	stores_sweep(&caller, folder);
+	stores_options(&options, &caller, folder, &told);
 	pem = authority_pem(authority, &size);
 	failed = store_install(&options, pem, size, authority_fingerprint(authority), why, sizeof(why));
 	authority_close(authority);
@@ -121,13 +80,13 @@ static int uninstall(void)
 {
 	char folder[4096], why[512];
 	struct store_options options;
-	struct told told = {0};
+	struct stores_teller told = {.to = stdout, .before = ""};
 	struct caller caller;
 	int failed;
 
 	if (caller_read(&caller, why, sizeof(why)) || caller_folder(&caller, folder, sizeof(folder), why, sizeof(why)))
 		return refuse(why);
-	put_options(&options, &caller, folder, &told);
+	stores_options(&options, &caller, folder, &told);
 	failed = store_uninstall(&options, why, sizeof(why));
 	if (failed < 0)
 		return refuse(why);

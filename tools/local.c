@@ -10,6 +10,7 @@
 
 #include "tools/caller.h"
 #include "tools/commands.h"
+#include "tools/stores.h"
 #include "tools/tapping.h"
 
 enum { CIDRS = 64 };
@@ -22,7 +23,7 @@ struct cidrs {
 struct asked {
 	struct tapping tapping;
 	const char *spec, *spec_file, *netns;
-	bool no_loopback;
+	bool no_loopback, trust;
 	struct cidrs only, except;
 };
 
@@ -88,7 +89,17 @@ static int set_netns(void *into, const char *value, char *why, size_t why_size)
 	return 0;
 }
 
+static int set_trust(void *into, const char *value, char *why, size_t why_size)
+{
+	(void)value;
+	(void)why;
+	(void)why_size;
+	((struct asked *)into)->trust = true;
+	return 0;
+}
+
 static const struct option_row own_rows[] = {
+	{0, "trust", NULL, "as ca install does, until it ends", set_trust},
 	{0, "spec-file", "FILE", "the SPEC, an item or more on each line; SIGHUP reads it again", set_spec_file},
 	{0, "netns", "PID|NAME", "tap programs in that network namespace (a container's)", set_netns},
 	{0, "only", "CIDR", "only what goes to this network (may be given again)", set_only},
@@ -135,6 +146,8 @@ int command_local(int argc, char **argv)
 {
 	struct asked asked = {.tapping = TAPPING_DEFAULTS};
 	struct caller caller;
+	struct stores_teller teller = {.to = stderr, .before = "apptap: "};
+	struct store_options trust;
 	char why[512], folder[4096];
 
 	if (read_line(&asked, argc, argv, why, sizeof(why)))
@@ -145,18 +158,23 @@ int command_local(int argc, char **argv)
 	}
 	if (asked.spec && asked.spec_file)
 		return usage_error("local", "the spec stands on the command line or in --spec-file, not in both");
+	if (asked.trust && !asked.tapping.hall.policy.intercept)
+		return usage_error("local", "with --tls pass there is nothing for --trust to do");
 	if (tapping_settle(&asked.tapping, why, sizeof(why)))
 		return usage_error("local", why);
 	if (caller_read(&caller, why, sizeof(why)) || authority_folder(folder, sizeof(folder), why, sizeof(why))) {
 		fprintf(stderr, "apptap: %s\n", why);
 		return HALL_UNAVAILABLE;
 	}
+	stores_sweep(&caller, folder);
+	teller.failures_only = asked.tapping.quiet;
+	stores_options(&trust, &caller, folder, &teller);
 	struct local_options options = {
 		.hall = asked.tapping.hall, .spec = asked.spec,
 		.spec_file = asked.spec_file, .netns = asked.netns, .no_loopback = asked.no_loopback,
 		.only = asked.only.list, .only_count = asked.only.count, .except = asked.except.list,
 		.except_count = asked.except.count, .by_sudo = caller.by_sudo, .uid = caller.uid,
-		.gid = caller.gid,
+		.gid = caller.gid, .trust = asked.trust ? &trust : NULL,
 	};
 	options.hall.authority_folder = folder;
 	return local(&options);

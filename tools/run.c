@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
+#include "tools/caller.h"
 #include "tools/commands.h"
+#include "tools/stores.h"
 #include "tools/tapping.h"
 
 struct asked {
@@ -36,6 +38,7 @@ void command_run_help(FILE *to)
 int command_run(int argc, char **argv)
 {
 	struct asked asked = {.tapping = TAPPING_DEFAULTS};
+	struct caller caller;
 	char why[512], folder[4096];
 	int at = options_read(rows, &asked, argc, argv, why, sizeof(why));
 
@@ -50,10 +53,11 @@ int command_run(int argc, char **argv)
 		return usage_error("run", "run wants a command to tap");
 	if (tapping_settle(&asked.tapping, why, sizeof(why)))
 		return usage_error("run", why);
-	if (authority_folder(folder, sizeof(folder), why, sizeof(why))) {
+	if (caller_read(&caller, why, sizeof(why)) || authority_folder(folder, sizeof(folder), why, sizeof(why))) {
 		fprintf(stderr, "apptap: %s\n", why);
 		return HALL_UNAVAILABLE;
 	}
+	stores_sweep(&caller, folder);
 	struct run_options options = {.hall = asked.tapping.hall, .argv = argv + at, .no_wait = asked.no_wait};
 	options.hall.authority_folder = folder;
 	return run(&options);

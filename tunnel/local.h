@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "extension/redirect.h"
+#include "extension/store.h"
 #include "tunnel/hall.h"
 
 struct local_options {
@@ -17,6 +18,7 @@ struct local_options {
 	bool no_loopback;
 	const struct redirect_cidr *only, *except;
 	size_t only_count, except_count;
+	const struct store_options *trust;	// the authority is in the stores meanwhile; or NULL
 	// Who called: with `by_sudo` the files are theirs and the tap becomes
 	// them; else it becomes nobody.
 	bool by_sudo;

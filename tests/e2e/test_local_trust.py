@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# test_local_trust - `apptap local --trust`: the stores hold the authority for as long as it runs.
+
+import os
+import signal
+
+from e2e import stores
+from e2e.local import Local
+from e2e.scenario import only
+from peers import nginx
+
+CURL = ["curl", "-sS", "https://localhost/hello"]
+
+
+class World:
+    """The stores laid over, nginx by the tests' authority, and what was there before."""
+
+    def __init__(self, t):
+        stores.lay_over(t)
+        stores.settle()
+        self.t, self.before, self.bundle = t, stores.listing(), stores.bundle()
+        t.keep(nginx.serve(t))
+
+    def is_as_before(self):
+        return stores.bundle() == self.bundle and not stores.differences(self.before, stores.listing())
+
+    def check(self, what):
+        self.t.equal(stores.differences(self.before, stores.listing()), [], f"what differs {what}")
+        self.t.true(stores.bundle() == self.bundle, f"the bundle is the same {what}")
+
+    def start(self):
+        return Local(self.t, "curl", "--trust", "--upstream-ca", f"{self.t.pki}/ca.pem")
+
+    def curl(self):
+        return self.t.tap(CURL, straight=True, trusting=False)
+
+
+def custodian_of(local):
+    """The child that holds the stores."""
+    with open(f"/proc/{local.process.pid}/task/{local.process.pid}/children") as file:
+        for pid in map(int, file.read().split()):
+            with open(f"/proc/{pid}/comm") as name:
+                if name.read() == "apptap-trust\n":
+                    return pid
+    return None
+
+
+@only("root", limit=120)
+def test_opened_without_a_word(t):
+    """curl, told nothing, is opened; at the end, however it is asked for, nothing is left, at once."""
+    world = World(t)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        local = world.start()
+        t.has("".join(local.said), "added to", "the system's store")
+        t.has(world.curl().ok().text, "hello from 443")
+        flows = [f for f in local.end(number) if f["protocol"] == "tcp"]
+        t.equal([(f["verdict"], f["process"]["name"]) for f in flows], [("opened", "curl")], "flows")
+        t.has("".join(local.said), "removed from")
+        world.check(f"after signal {number}")
+
+
+@only("root", limit=120)
+def test_killed(t):
+    """After kill -9 of apptap the stores are cleaned without anybody's doing."""
+    world = World(t)
+    local = world.start()
+    t.true(not world.is_as_before(), "it is installed")
+    local.process.kill()
+    local.process.wait()
+    t.until(world.is_as_before, "the stores are as before", 30)
+    world.check("after the kill")
+    t.true(not os.path.exists(f"{t.home}/data/apptap/installed"), "the record is gone")
+
+
+@only("root", limit=120)
+def test_killed_with_the_custodian(t):
+    """The next start of any kind cleans up, and says so."""
+    world = World(t)
+    local = world.start()
+    custodian = custodian_of(local)
+    t.true(custodian, "there is a custodian")
+    os.kill(custodian, signal.SIGKILL)
+    local.process.kill()
+    local.process.wait()
+    t.true(not world.is_as_before(), "it is still installed")
+    done = t.tool("run", "--", "true", limit=60).ok()
+    t.has(done.said, "after a run that was killed", "removed from")
+    world.check("after the next start")
+
+
+@only("root", limit=120)
+def test_custodian_killed_alone(t):
+    """apptap goes on, and at its end says what is left and how to be rid of it."""
+    world = World(t)
+    local = world.start()
+    os.kill(custodian_of(local), signal.SIGKILL)
+    t.has(world.curl().ok().text, "hello from 443")
+    local.end()
+    t.has("".join(local.said), "may still be trusted here", "apptap ca uninstall")
+    t.has(t.tool("ca", "uninstall", limit=60).ok().text, "removed from")
+    world.check("after uninstall")
+
+
+@only("root", limit=120)
+def test_two_runs(t):
+    """The last one out takes it along."""
+    world = World(t)
+    first, second = world.start(), world.start()
+    first.end()
+    t.has("".join(first.said), "still wanted in")
+    t.has(world.curl().ok().text, "hello from 443")
+    second.end()
+    t.has("".join(second.said), "removed from")
+    world.check("after both")
+
+
+@only("root", limit=120)
+def test_what_was_installed_stays(t):
+    """--trust takes out nothing that `ca install` put in."""
+    world = World(t)
+    t.tool("ca", "install", limit=60).ok()
+    local = world.start()
+    local.end()
+    t.has("".join(local.said), "already in", "still wanted in")
+    t.true(not world.is_as_before(), "it is still installed")
+    t.tool("ca", "uninstall", limit=60).ok()
+    world.check("after uninstall")
+
+
+@only("root", limit=60)
+def test_custodian_keeps_little(t):
+    """It holds no file of the run, hears no terminal, and has what stores take alone."""
+    local = World(t).start()
+    pid = custodian_of(local)
+    open_files = sorted(os.readlink(f"/proc/{pid}/fd/{n}").split(":")[0] for n in os.listdir(f"/proc/{pid}/fd"))
+    t.equal(open_files, ["/dev/null"] * 3 + ["socket"], "open files")
+    with open(f"/proc/{pid}/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    net_admin, sys_admin = 1 << 12, 1 << 21
+    t.equal([int(status[s], 16) & (net_admin | sys_admin) for s in ("CapPrm", "CapEff", "CapBnd")], [0, 0, 0], "capabilities")
+    t.equal(os.getsid(pid), pid, "its session")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(pid, number)
+    t.equal(local.end(), [], "flows")
+    t.has("".join(local.said), "removed from")
+
+
+@only("root")
+def test_nothing_to_trust(t):
+    t.only_apptap()
+    done = t.tool("local", "--trust", "--tls", "pass", "curl")
+    t.equal(done.status, 64, "status")
+    t.has(done.said, "--trust")

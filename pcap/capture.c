@@ -1,184 +1,164 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // capture - what was seen, as a file that Wireshark opens already decrypted.
 //
-// A packet goes filter > frame > encoder > run of records, and the run is
-// either the writer's open chunk or, while its flow is held, the flow's own.
-// What else enters the file (processes, names, secrets of flows not held) goes
-// to the writer at once, so it always stands before the packets it is about.
+// Here is decided what is captured: filter, processes, count. What was taken
+// goes to every way out (outlet), each of which has its own file, its own
+// writer, and says for itself what its readers have to know.
 //
-// What is held is bounded thrice: a flow by hold_time and hold_bytes, all of
-// them together by the size of the queue and by HELD_MOST. Beyond any of these
-// the oldest (or the flow itself) is let go as it is, and counted.
-//
-// The one clock read here is capture_hold()'s, for its deadline.
+// The clocks read here are capture_hold()'s, for its deadline, and the one that
+// the first file is named by.
 
 #include "pcap/capture.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "pcap/classic.h"
 #include "pcap/filter.h"
 #include "pcap/frame.h"
-#include "pcap/hold.h"
 #include "pcap/identity.h"
-#include "pcap/names.h"
-#include "pcap/pcapng.h"
-#include "pcap/target.h"
-#include "pcap/writer.h"
+#include "pcap/outlet.h"
+#include "pcap/roster.h"
 
 enum {
 	QUEUE_DEFAULT = 32 << 20,
 	HOLD_BYTES_DEFAULT = 256 << 10,
-	HELD_MOST = 65536,	// flows
-	PROCESSES_MOST = 65536,
 	KEPT_MOST = FRAME_MOST - SLL2_SIZE,
 };
 #define NS_PER_S UINT64_C(1000000000)
 #define HOLD_TIME_DEFAULT (10 * NS_PER_S)
 
-// 0 is nobody's; each process has one.
-struct interface {
-	uint64_t received, accepted, first, last;
-};
+enum way { PACKETS, WAYS };
 
 struct capture {
-	struct writer *writer;
-	struct classic *classic;	// NULL: pcapng
+	struct outlet *out[WAYS];	// NULL: not wanted
 	struct capture_filter *filter;
-	struct hold *hold;
-	struct capture_names names;
-	struct interface *interfaces;
-	uint32_t interface_count, interface_room;
-	uint32_t kept_most;		// IP bytes
-	uint64_t hold_time;
-	size_t hold_bytes, held_most;
+	struct roster roster;
+	bool *unwanted;			// by a process's number; NULL: all are wanted
+	int event;
+	uint64_t packets_most;
+	const int32_t *only_pids;
+	const char *const *only_names;
 	struct capture_counters counters;
-	struct identity identity;
-	char *expression;
+	char *application, *comment, *expression;
 };
 
-// --- interfaces -----------------------------------------------------------------
+#define EACH_WAY(capture, outlet)                                                                  \
+	for (struct outlet *const *at_ = (capture)->out, *(outlet); at_ < (capture)->out + WAYS; at_++) \
+		if (((outlet) = *at_))
 
-static int add_interface(struct capture *capture)
+static bool stopped(const struct capture *capture)
 {
-	if (capture->interface_count == capture->interface_room) {
-		uint32_t room = capture->interface_room ? 2 * capture->interface_room : 16;
-		struct interface *list = realloc(capture->interfaces, room * sizeof(*list));
+	EACH_WAY(capture, outlet)
+		if (!outlet_stopped(outlet))
+			return false;
+	return true;
+}
 
-		if (!list)
-			return -ENOMEM;
-		capture->interfaces = list;
-		capture->interface_room = room;
-	}
-	capture->interfaces[capture->interface_count++] = (struct interface){ 0 };
-	return 0;
+// --- processes --------------------------------------------------------------------
+
+static bool has_name(const struct capture_process *process, const char *pattern)
+{
+	const char *path = process->path ? process->path : "", *slash = strrchr(path, '/');
+
+	return (process->name && !fnmatch(pattern, process->name, 0)) ||
+	       (slash && !fnmatch(pattern, slash + 1, 0));
+}
+
+static bool wanted(const struct capture *capture, const struct capture_process *process)
+{
+	if (!capture->only_pids && !capture->only_names)
+		return true;
+	for (const int32_t *pid = capture->only_pids; pid && *pid; pid++)
+		if (*pid == process->pid)
+			return true;
+	for (const char *const *name = capture->only_names; name && *name; name++)
+		if (has_name(process, *name))
+			return true;
+	return false;
+}
+
+static void note_wanted(struct capture *capture, uint32_t number, bool is)
+{
+	if (capture->unwanted && number)
+		capture->unwanted[number] = !is;
+}
+
+static bool of_wanted(const struct capture *capture, uint32_t number)
+{
+	return !capture->unwanted || !capture->unwanted[roster_find(&capture->roster, number) ? number : 0];
 }
 
 uint32_t capture_process(struct capture *capture, const struct capture_process *process)
 {
-	struct blocks *to;
+	bool is = wanted(capture, process);
+	uint32_t number;
 
-	if (capture->interface_count > PROCESSES_MOST || writer_stopped(capture->writer) ||
-	    add_interface(capture))
+	if (stopped(capture))
 		return 0;
-	if (!capture->classic && (to = writer_begin(capture->writer)))
-		writer_end(capture->writer,
-			   identity_process(&capture->identity, to, process));
-	return capture->interface_count - 1;
+	number = roster_add(&capture->roster, process);
+	note_wanted(capture, number, is);
+	if (number && is && capture->out[PACKETS])
+		outlet_process(capture->out[PACKETS], number);
+	return number;
 }
 
 // --- held flows -----------------------------------------------------------------
 
-static void write_secrets(struct capture *capture, const char *lines, size_t size)
-{
-	struct blocks *to = size ? writer_begin(capture->writer) : NULL;
-
-	if (to)
-		writer_end(capture->writer, pcapng_secrets(to, lines, size));
-}
-
-static void let_go(struct capture *capture, struct held *held)
-{
-	struct blocks *to;
-
-	write_secrets(capture, held->secrets, held->secrets_size);
-	to = held->blocks.size ? writer_begin(capture->writer) : NULL;
-	if (to)
-		writer_end(capture->writer, blocks_append(to, &held->blocks));
-	hold_remove(capture->hold, held);
-}
-
-static void let_go_early(struct capture *capture, struct held *held)
-{
-	capture->counters.held_too_long++;
-	let_go(capture, held);
-}
-
-static uint64_t clock_now(void)
+static uint64_t clock_now(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
-// The old format has no secrets to wait for.
 void capture_hold(struct capture *capture, uint64_t flow)
 {
-	if (!flow || capture->classic || writer_stopped(capture->writer))
-		return;
-	if (hold_count(capture->hold) >= HELD_MOST && !hold_find(capture->hold, flow))
-		let_go_early(capture, hold_oldest(capture->hold));
-	// Without memory the flow is not held, which loses its decryption only.
-	hold_add(capture->hold, flow, clock_now() + capture->hold_time);
+	uint64_t now = clock_now(CLOCK_MONOTONIC);
+
+	EACH_WAY(capture, outlet)
+		outlet_hold(outlet, flow, now);
 }
 
 void capture_secret(struct capture *capture, uint64_t flow, const char *line)
 {
-	size_t size = strcspn(line, "\n");
-	struct held *held = hold_find(capture->hold, flow);
-
-	if (!size || capture->classic || writer_stopped(capture->writer))
-		return;
-	if (held && !hold_secret(held, line, size))
-		return;
-
-	// Too early is as good as in time.
-	char *copy = strndup(line, size + 1);
-	if (!copy)
-		return;
-	copy[size] = '\n';
-	write_secrets(capture, copy, size + 1);
-	free(copy);
+	EACH_WAY(capture, outlet)
+		outlet_secret(outlet, flow, line);
 }
 
 void capture_release(struct capture *capture, uint64_t flow)
 {
-	struct held *held = hold_find(capture->hold, flow);
+	EACH_WAY(capture, outlet)
+		outlet_release(outlet, flow);
+}
 
-	if (held)
-		let_go(capture, held);
+void capture_forget(struct capture *capture, uint64_t flow)
+{
+	EACH_WAY(capture, outlet)
+		outlet_forget(outlet, flow);
 }
 
 uint64_t capture_deadline(const struct capture *capture)
 {
-	const struct held *held = hold_oldest(capture->hold);
+	uint64_t least = UINT64_MAX;
 
-	return held ? held->deadline : UINT64_MAX;
+	EACH_WAY(capture, outlet)
+		if (outlet_deadline(outlet) < least)
+			least = outlet_deadline(outlet);
+	return least;
 }
 
 void capture_tick(struct capture *capture, uint64_t now)
 {
-	struct held *held;
-
-	while ((held = hold_oldest(capture->hold)) && held->deadline <= now)
-		let_go_early(capture, held);
+	EACH_WAY(capture, outlet)
+		outlet_tick(outlet, now);
 }
 
 // --- packets --------------------------------------------------------------------
@@ -192,93 +172,33 @@ static size_t size_of(const struct iovec *iov, int count, size_t most)
 	return size < most ? size : most;
 }
 
-// The version nibble stands in the first byte of the first piece that has one.
-static const uint8_t *first_byte(const struct capture_packet *packet)
+static bool admit(struct capture *capture, const struct capture_packet *packet, size_t size)
 {
-	int i = 0;
-
-	while (!packet->iov[i].iov_len)
-		i++;
-	return packet->iov[i].iov_base;
-}
-
-static int encode(struct capture *capture, struct blocks *to, uint32_t interface,
-		  const struct capture_packet *packet, const struct frame *frame)
-{
-	struct pcapng_packet described = {
-		.interface = interface,
-		.process = (int64_t)interface - 1,
-		.outgoing = packet->outgoing,
-		.comment = packet->comment,
-	};
-
-	if (capture->classic)
-		return classic_packet(capture->classic, to, frame);
-	return pcapng_packet(to, &described, frame);
-}
-
-static bool admit(struct capture *capture, struct interface *interface,
-		  const struct capture_packet *packet, size_t size)
-{
-	interface->received++;
-	if (capture->filter &&
-	    !capture_filter_matches(capture->filter, packet->iov, packet->count, size)) {
-		capture->counters.filtered++;
-		return false;
-	}
-	if (!interface->accepted++)
-		interface->first = packet->time;
-	interface->last = packet->time;
-	capture->counters.packets++;
-	capture->counters.bytes += size;
-	return true;
-}
-
-// What `held` grew by is checked against the bounds.
-static void keep_bounds(struct capture *capture, struct held *held, size_t grown)
-{
-	hold_grew(capture->hold, grown);
-	if (held->blocks.size > capture->hold_bytes)
-		let_go_early(capture, held);
-	while (hold_bytes(capture->hold) > capture->held_most)
-		let_go_early(capture, hold_oldest(capture->hold));
-}
-
-static void put(struct capture *capture, uint32_t interface, const struct capture_packet *packet,
-		const struct frame *frame)
-{
-	struct held *held = packet->flow ? hold_find(capture->hold, packet->flow) : NULL;
-	struct blocks *to;
-
-	if (held) {
-		size_t before = held->blocks.size;
-
-		if (!encode(capture, &held->blocks, interface, packet, frame)) {
-			keep_bounds(capture, held, held->blocks.size - before);
-			return;
-		}
-		let_go_early(capture, held);	// no memory to hold it in
-	}
-	to = writer_begin(capture->writer);
-	if (to)
-		writer_end(capture->writer, encode(capture, to, interface, packet, frame));
+	if (!capture->filter ||
+	    capture_filter_matches(capture->filter, packet->iov, packet->count, size))
+		return true;
+	EACH_WAY(capture, outlet)
+		outlet_passed_over(outlet, packet->process);
+	return false;
 }
 
 void capture_packet(struct capture *capture, const struct capture_packet *packet)
 {
-	uint32_t interface = packet->process < capture->interface_count ? packet->process : 0;
 	size_t size = size_of(packet->iov, packet->count, packet->size);
-	struct frame frame = {
-		.time = packet->time, .iov = packet->iov, .count = packet->count, .size = size,
-		.kept = size < capture->kept_most ? size : capture->kept_most,
-		.sum_start = packet->sum_start, .sum_offset = packet->sum_offset,
-	};
 
-	if (!size || writer_stopped(capture->writer) ||
-	    !admit(capture, &capture->interfaces[interface], packet, size))
+	if (!size || stopped(capture))
 		return;
-	sll2_header(frame.link, packet->outgoing, first_byte(packet), 1);
-	put(capture, interface, packet, &frame);
+	if (!of_wanted(capture, packet->process) || !admit(capture, packet, size)) {
+		capture->counters.filtered++;
+		return;
+	}
+	capture->counters.packets++;
+	capture->counters.bytes += size;
+	EACH_WAY(capture, outlet)
+		outlet_packet(outlet, packet, size, false);
+	if (capture->counters.packets == capture->packets_most)
+		EACH_WAY(capture, outlet)
+			outlet_end(outlet);
 }
 
 // --- names ----------------------------------------------------------------------
@@ -287,7 +207,6 @@ void capture_name(struct capture *capture, const struct sockaddr *address, const
 {
 	const void *bytes;
 	size_t size;
-	struct blocks *to;
 
 	if (address->sa_family == AF_INET) {
 		bytes = &((const struct sockaddr_in *)address)->sin_addr;
@@ -298,23 +217,39 @@ void capture_name(struct capture *capture, const struct sockaddr *address, const
 	} else {
 		return;
 	}
-	if (!name || !*name || capture->classic || !capture_names_add(&capture->names, bytes, size, name))
+	if (!name || !*name)
 		return;
-	to = writer_begin(capture->writer);
-	if (to)
-		writer_end(capture->writer, pcapng_name(to, bytes, size, name));
+	EACH_WAY(capture, outlet)
+		outlet_name(outlet, bytes, size, name);
 }
 
 // --- flow control and news --------------------------------------------------------
 
+void capture_turn(struct capture *capture, uint64_t time)
+{
+	if (capture->out[PACKETS])
+		outlet_turn(capture->out[PACKETS], time);
+}
+
+bool capture_done(const struct capture *capture)
+{
+	EACH_WAY(capture, outlet)
+		if (!outlet_ended(outlet))
+			return false;
+	return true;
+}
+
 bool capture_full(const struct capture *capture)
 {
-	return writer_full(capture->writer);
+	EACH_WAY(capture, outlet)
+		if (outlet_full(outlet))
+			return true;
+	return false;
 }
 
 int capture_fd(const struct capture *capture)
 {
-	return writer_event(capture->writer);
+	return capture->event;
 }
 
 void capture_wake(struct capture *capture)
@@ -322,20 +257,29 @@ void capture_wake(struct capture *capture)
 	uint64_t count;
 
 	// Nothing there is fine too.
-	if (read(capture_fd(capture), &count, sizeof(count)) < 0)
+	if (read(capture->event, &count, sizeof(count)) < 0)
 		return;
 }
 
 const char *capture_error(const struct capture *capture)
 {
-	return writer_error(capture->writer);
+	EACH_WAY(capture, outlet)
+		if (outlet_error(outlet))
+			return outlet_error(outlet);
+	return NULL;
 }
 
 void capture_count(const struct capture *capture, struct capture_counters *out)
 {
+	const struct outlet *packets = capture->out[PACKETS];
+
 	*out = capture->counters;
-	if (writer_error(capture->writer))
-		out->packets = writer_packets(capture->writer);
+	if (!packets)
+		return;
+	out->held_too_long = outlet_held_too_long(packets);
+	out->files = outlet_files(packets);
+	if (outlet_error(packets))
+		out->packets = outlet_written(packets);
 }
 
 // --- opening and closing ------------------------------------------------------------
@@ -349,76 +293,87 @@ static bool wants_classic(const struct capture_options *options)
 	return suffix && !strcmp(suffix, ".pcap");
 }
 
-static void set_bounds(struct capture *capture, const struct capture_options *options)
+// What every way out is told alike.
+static void describe(const struct capture *capture, const struct capture_options *options,
+		     struct outlet_options *out)
 {
-	capture->kept_most = options->snaplen && options->snaplen < KEPT_MOST ? options->snaplen :
-									       KEPT_MOST;
-	capture->identity.snaplen = capture->kept_most + SLL2_SIZE;
-	capture->held_most = options->queue ? options->queue : QUEUE_DEFAULT;
-	capture->hold_time = options->hold_time ? options->hold_time : HOLD_TIME_DEFAULT;
-	capture->hold_bytes = options->hold_bytes ? options->hold_bytes : HOLD_BYTES_DEFAULT;
+	*out = (struct outlet_options){
+		.event = capture->event,
+		.flush_each = options->flush_each,
+		.now = options->now ? options->now : clock_now(CLOCK_REALTIME),
+		.roster = &capture->roster,
+		.kept_most = options->snaplen && options->snaplen < KEPT_MOST ? options->snaplen : KEPT_MOST,
+		.queue = options->queue ? options->queue : QUEUE_DEFAULT,
+		.hold_time = options->hold_time ? options->hold_time : HOLD_TIME_DEFAULT,
+		.hold_bytes = options->hold_bytes ? options->hold_bytes : HOLD_BYTES_DEFAULT,
+	};
+	identity_read(&out->identity);
+	out->identity.snaplen = out->kept_most + SLL2_SIZE;
+	out->identity.application = capture->application;
+	out->identity.comment = capture->comment;
+	out->identity.filter = capture->expression;
+}
+
+static char *copy_of(const char *text, bool *failed)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	*failed |= text && !copy;
+	return copy;
 }
 
 // All that needs no file yet: a file is not emptied for an open that fails.
-static int prepare(struct capture *capture, struct blocks *header,
-		   const struct capture_options *options, char *why, size_t why_size)
+static int prepare(struct capture *capture, const struct capture_options *options, char *why,
+		   size_t why_size)
 {
-	int error = 0;
+	const char *filter = options->filter && *options->filter ? options->filter : NULL;
+	bool failed = false;
 
-	set_bounds(capture, options);
-	capture->hold = hold_open();
-	if (!capture->hold || add_interface(capture))
-		error = -ENOMEM;
-	if (!error && options->filter && *options->filter) {
-		error = capture_filter_open(&capture->filter, options->filter, why, why_size);
-		if (error)
-			return error;
-		capture->expression = strdup(options->filter);
-		capture->identity.filter = capture->expression;
+	capture->packets_most = options->packets;
+	capture->only_pids = options->only_pids;
+	capture->only_names = options->only_names;
+	capture->application = copy_of(options->application, &failed);
+	capture->comment = copy_of(options->comment, &failed);
+	capture->expression = copy_of(filter, &failed);
+	if (options->only_pids || options->only_names) {
+		capture->unwanted = calloc(ROSTER_MOST + 1, sizeof(bool));
+		failed |= !capture->unwanted;
+		if (!failed)
+			capture->unwanted[0] = true;
 	}
-	if (!error)
-		error = wants_classic(options) ?
-				classic_open(&capture->classic, header, capture->identity.snaplen) :
-				identity_begin(&capture->identity, header, options);
-	if (error)
-		snprintf(why, why_size, "cannot begin a capture: %s", strerror(-error));
-	return error;
+	capture->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (failed || capture->event < 0) {
+		snprintf(why, why_size, "cannot begin a capture: %s", strerror(failed ? ENOMEM : errno));
+		return failed ? -ENOMEM : -errno;
+	}
+	return filter ? capture_filter_open(&capture->filter, filter, why, why_size) : 0;
 }
 
-static int start(struct capture *capture, const struct blocks *header,
-		 const struct capture_options *options, char *why, size_t why_size)
+static int open_packets(struct capture *capture, const struct capture_options *options, char *why,
+			size_t why_size)
 {
-	struct writer_options writer = {
-		.fd = capture_target_open(options->path, options->descriptor, why, why_size),
-		.name = capture_target_name(options->path),
-		.queue = capture->held_most,
-		.flush_each = options->flush_each,
-	};
-	struct blocks *to;
+	struct outlet_options out;
 
-	if (writer.fd < 0)
-		return writer.fd;
-
-	int error = writer_open(&capture->writer, &writer);
-	if (error) {
-		if (writer.fd != options->descriptor)
-			close(writer.fd);
-		snprintf(why, why_size, "cannot begin a capture: %s", strerror(-error));
-		return error;
-	}
-	to = writer_begin(capture->writer);
-	if (to)
-		writer_end(capture->writer, blocks_append(to, header));
-	return 0;
+	if (!options->path)
+		return 0;
+	describe(capture, options, &out);
+	out.path = options->path;
+	out.descriptor = options->descriptor;
+	out.classic = wants_classic(options);
+	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
+				  .files = options->files };
+	return outlet_open(&capture->out[PACKETS], &out, why, why_size);
 }
 
 static void release(struct capture *capture)
 {
-	writer_free(capture->writer);
-	classic_close(capture->classic);
 	capture_filter_close(capture->filter);
-	hold_close(capture->hold);
-	free(capture->interfaces);
+	roster_close(&capture->roster);
+	if (capture->event >= 0)
+		close(capture->event);
+	free(capture->unwanted);
+	free(capture->application);
+	free(capture->comment);
 	free(capture->expression);
 	free(capture);
 }
@@ -427,17 +382,16 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 		 size_t why_size)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	struct blocks header = { 0 };
-	int error = -ENOMEM;
 
 	if (!capture) {
-		snprintf(why, why_size, "cannot begin a capture: %s", strerror(-error));
-		return error;
+		snprintf(why, why_size, "cannot begin a capture: %s", strerror(ENOMEM));
+		return -ENOMEM;
 	}
-	error = prepare(capture, &header, options, why, why_size);
+	capture->event = -1;
+
+	int error = prepare(capture, options, why, why_size);
 	if (!error)
-		error = start(capture, &header, options, why, why_size);
-	blocks_free(&header);
+		error = open_packets(capture, options, why, why_size);
 	if (error) {
 		release(capture);
 		return error;
@@ -446,36 +400,20 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 	return 0;
 }
 
-// Nothing is ever dropped, and the file says so.
-static void write_statistics(struct capture *capture)
-{
-	for (uint32_t i = 0; i < capture->interface_count; i++) {
-		const struct interface *interface = &capture->interfaces[i];
-		struct pcapng_statistics statistics = {
-			.interface = i, .first = interface->first, .last = interface->last,
-			.received = interface->received, .accepted = interface->accepted,
-		};
-		struct blocks *to = interface->accepted ? writer_begin(capture->writer) : NULL;
-
-		if (to)
-			writer_end(capture->writer, pcapng_statistics(to, &statistics));
-	}
-}
-
 int capture_close(struct capture *capture, char *why, size_t why_size)
 {
-	struct held *held;
-	int error;
+	int error = 0;
 
 	if (!capture)
 		return 0;
-	while ((held = hold_oldest(capture->hold)))
-		let_go(capture, held);
-	if (!capture->classic)
-		write_statistics(capture);
-	error = writer_finish(capture->writer);
-	if (error)
-		snprintf(why, why_size, "%s", writer_error(capture->writer));
+	EACH_WAY(capture, outlet) {
+		char words[512];
+		int one = outlet_close(outlet, words, sizeof(words));
+
+		if (one && !error)
+			snprintf(why, why_size, "%s", words);
+		error = error ? error : one;
+	}
 	release(capture);
 	return error;
 }

@@ -29,7 +29,7 @@ struct capture;
 enum capture_format { CAPTURE_BY_NAME, CAPTURE_PCAPNG, CAPTURE_CLASSIC };
 
 struct capture_options {
-	const char *path;		// "-": standard output; ".pcap" means classic
+	const char *path;		// "-": standard output; ".pcap" means classic; or NULL
 	enum capture_format format;
 	const char *application;	// "apptap 0.1.0"
 	const char *comment;		// the section's: the command tapped
@@ -40,6 +40,15 @@ struct capture_options {
 	uint64_t hold_time;		// ns a held packet waits at most; 0: 10 s
 	size_t hold_bytes;		// a flow's held bytes at most; 0: 256 KiB
 	int descriptor;			// what "-" writes to; taken over by an open that succeeds
+	// As tcpdump's -C (bytes), -G, -W and -c; 0: none. See pcap/ring.h.
+	uint64_t rotate_size;
+	uint32_t rotate_seconds, files;
+	uint64_t packets;
+	uint64_t now;			// ns since the epoch, for the first file's name; 0: the clock
+	// Only the packets of these processes: a PID, or a shell pattern over the
+	// name and the last part of the path. Lists end with 0 and NULL; NULL: all.
+	const int32_t *only_pids;
+	const char *const *only_names;
 };
 
 // 0, or -errno with a sentence in `why` that names the file and what to do.
@@ -88,6 +97,9 @@ void capture_hold(struct capture *capture, uint64_t flow);
 void capture_secret(struct capture *capture, uint64_t flow, const char *line);
 void capture_release(struct capture *capture, uint64_t flow);
 
+// The flow is over; what the next file of a ring would have repeated of it goes.
+void capture_forget(struct capture *capture, uint64_t flow);
+
 // A name the app looked up: name resolution block records.
 void capture_name(struct capture *capture, const struct sockaddr *address, const char *name);
 
@@ -103,8 +115,14 @@ const char *capture_error(const struct capture *capture);
 
 // Packets that the filter took, and their IP bytes before any cut. Of a dead
 // capture, `packets` are those that the file has.
-struct capture_counters { uint64_t packets, bytes, filtered, held_too_long; };
+struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
+
+// The next file begins with the next packet's time at the latest: now.
+void capture_turn(struct capture *capture, uint64_t time);
+// All the packets or files that were asked for are written, and the file is
+// closed; capture_fd() tells.
+bool capture_done(const struct capture *capture);
 
 // Writes what is held and queued, ends the file, frees; waits for a pipe's
 // reader. 0, or the -errno that made the file incomplete, with the sentence in

@@ -65,48 +65,51 @@ static char *describe(const struct capture_process *process)
 	return text;
 }
 
-static int add_interface(const struct identity *identity, struct blocks *to, const char *name,
-			 const char *description)
-{
-	struct pcapng_interface interface = {
-		.linktype = SLL2_LINKTYPE, .snaplen = identity->snaplen, .name = name,
-		.description = description, .filter = identity->filter, .os = identity->os,
-	};
-
-	return pcapng_interface(to, &interface);
-}
-
-int identity_begin(struct identity *identity, struct blocks *to,
-		   const struct capture_options *options)
+void identity_read(struct identity *identity)
 {
 	struct utsname system;
 
 	if (uname(&system))
 		memset(&system, 0, sizeof(system));
 	snprintf(identity->os, sizeof(identity->os), "%.64s %.64s", system.sysname, system.release);
-
-	struct pcapng_section section = {
-		.hardware = system.machine, .os = identity->os,
-		.application = options->application, .comment = options->comment,
-	};
-	int error = pcapng_section(to, &section);
-	return error ? error : add_interface(identity, to, "apptap", "packets of no known process");
+	snprintf(identity->hardware, sizeof(identity->hardware), "%.64s", system.machine);
 }
 
-int identity_process(const struct identity *identity, struct blocks *to,
-		     const struct capture_process *process)
+int identity_section(const struct identity *identity, struct blocks *to)
 {
-	char name[256], *description = describe(process);
-	uint8_t uuid[16];
+	struct pcapng_section section = {
+		.hardware = identity->hardware, .os = identity->os,
+		.application = identity->application, .comment = identity->comment,
+	};
+
+	return pcapng_section(to, &section);
+}
+
+int identity_interface(const struct identity *identity, struct blocks *to,
+		       const struct capture_process *process, bool plain)
+{
+	char name[256], *description = process ? describe(process) : strdup("packets of no known process");
+	struct pcapng_interface interface = {
+		.linktype = SLL2_LINKTYPE, .snaplen = identity->snaplen, .name = name,
+		.description = description, .filter = identity->filter, .os = identity->os,
+	};
 	int error = -ENOMEM;
 
-	if (description) {
-		snprintf(name, sizeof(name), "%.200s[%d]", name_of(process), process->pid);
-		error = add_interface(identity, to, name, description);
-	}
-	make_uuid(uuid, process);
-	if (!error)
-		error = pcapng_process(to, process->pid, name_of(process), uuid);
+	if (process)
+		snprintf(name, sizeof(name), "%.200s[%d]%s", name_of(process), process->pid,
+			 plain ? " plaintext" : "");
+	else
+		snprintf(name, sizeof(name), "apptap%s", plain ? " plaintext" : "");
+	if (description)
+		error = pcapng_interface(to, &interface);
 	free(description);
 	return error;
+}
+
+int identity_process(struct blocks *to, const struct capture_process *process)
+{
+	uint8_t uuid[16];
+
+	make_uuid(uuid, process);
+	return pcapng_process(to, process->pid, name_of(process), uuid);
 }

@@ -7,20 +7,26 @@
 #include "pcap/blocks.h"
 #include "pcap/capture.h"
 
-// What every interface of one file says alike.
+// What a section and its interfaces say, in every file alike.
 struct identity {
-	char os[160];		// "Linux 6.1.0"
-	const char *filter;	// or NULL
-	uint32_t snaplen;	// of a frame
+	char os[160], hardware[80];		// "Linux 6.1.0", "x86_64"
+	const char *application, *comment;	// or NULL
+	const char *filter;			// or NULL
+	uint32_t snaplen;			// of a frame
 };
 
-// The section, and interface 0, for packets of no known process; fills in `os`.
-// 0 or -ENOMEM, as below.
-int identity_begin(struct identity *identity, struct blocks *to,
-		   const struct capture_options *options);
+// Fills in `os` and `hardware`.
+void identity_read(struct identity *identity);
 
-// An interface of the process's own, and a Darwin process block.
-int identity_process(const struct identity *identity, struct blocks *to,
-		     const struct capture_process *process);
+// The section. 0 or -ENOMEM, as below.
+int identity_section(const struct identity *identity, struct blocks *to);
+
+// An interface of the process's own; NULL: for packets of no known process.
+// `plain`: for what went through TLS.
+int identity_interface(const struct identity *identity, struct blocks *to,
+		       const struct capture_process *process, bool plain);
+
+// A Darwin process block.
+int identity_process(struct blocks *to, const struct capture_process *process);
 
 #endif

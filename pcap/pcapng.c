@@ -236,6 +236,37 @@ int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const s
 	return finish(to, at, size, &options, block);
 }
 
+static uint32_t get32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+bool pcapng_is_packet(const uint8_t *block)
+{
+	return get32(block) == BLOCK_PACKET;
+}
+
+uint32_t pcapng_interface_of(const uint8_t *block)
+{
+	return get32(block + 8);
+}
+
+uint64_t pcapng_time_of(const uint8_t *block)
+{
+	return (uint64_t)get32(block + 12) << 32 | get32(block + 16);
+}
+
+// The process is the last option: before its end mark and the length.
+void pcapng_renumber(uint8_t *block, uint32_t interface, int64_t process)
+{
+	put32(block + 8, interface);
+	if (process >= 0)
+		put32(block + get32(block + 4) - 12, process);
+}
+
 int pcapng_secrets(struct blocks *to, const char *lines, size_t size)
 {
 	struct options none = { 0 };

@@ -44,6 +44,14 @@ struct pcapng_packet {
 };
 int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const struct frame *frame);
 
+// Of one that stands encoded at `block`, told apart from other blocks by its
+// type: its interface, its time, and both numbers anew (it must have a process,
+// or not, as before).
+bool pcapng_is_packet(const uint8_t *block);
+uint32_t pcapng_interface_of(const uint8_t *block);
+uint64_t pcapng_time_of(const uint8_t *block);
+void pcapng_renumber(uint8_t *block, uint32_t interface, int64_t process);
+
 // Decryption Secrets Block of type "TLSK": NSS key log lines, newlines and all.
 int pcapng_secrets(struct blocks *to, const char *lines, size_t size);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,11 +52,38 @@ static int check_given(const char *path, int descriptor, char *why, size_t why_s
 	return descriptor;
 }
 
+static int open_at(int folder, const char *name)
+{
+	return openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+}
+
+int capture_target_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == path ? strdup("/") : slash ? strndup(path, slash - path) : strdup(".");
+	int fd = folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int error = errno;
+
+	free(folder);
+	return fd < 0 ? -error : fd;
+}
+
+// A file of the ring that root made, and that we, nobody by now, come round to.
+int capture_target_next(int folder, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	int fd = open_at(folder, name);
+
+	if (fd < 0 && errno == EACCES && !unlinkat(folder, name, 0))
+		fd = open_at(folder, name);
+	return fd < 0 ? -errno : fd;
+}
+
 int capture_target_open(const char *path, int descriptor, char *why, size_t why_size)
 {
 	if (!strcmp(path, "-"))
 		return check_given(path, descriptor, why, why_size);
 
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+	int fd = open_at(AT_FDCWD, path);
 	return fd < 0 ? refuse(path, errno, why, why_size) : fd;
 }

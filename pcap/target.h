@@ -11,6 +11,14 @@
 // sentence in `why`.
 int capture_target_open(const char *path, int descriptor, char *why, size_t why_size);
 
+// The folder of `path`, for capture_target_next(): a descriptor that stands for
+// it whatever happens to its name, or -errno.
+int capture_target_folder(const char *path);
+// The last part of `path` in that folder, from its start. What stands there and
+// may not be written is taken away first, where the folder lets us. A
+// descriptor or -errno.
+int capture_target_next(int folder, const char *path);
+
 // How sentences call it.
 const char *capture_target_name(const char *path);
 

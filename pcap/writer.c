@@ -12,10 +12,14 @@
 // in it. While it writes, company gathers of itself. With flush_each it never
 // lingers. No timer runs while there is nothing to write.
 //
+// A chunk may begin another file: the thread then closes the one it has and
+// opens that, so that the caller never waits for a disk.
+//
 // Who touches what: `open`, `queued`, `spare`, `pending`, `state`, `closing`,
-// `failure` under the lock; the chunk being written, `written` and `sentence`
-// the thread alone, until `dead` (released after them) or the join says that
-// it is done. `full`, `stopped` and `dead` are read without the lock.
+// `failure` under the lock; the chunk being written, `fd`, `name`, `written` and
+// `sentence` the thread alone, until `dead` (released after them) or the join
+// says that it is done. `full`, `stopped`, `dead` and `ended` are read without
+// the lock; `before` and `size` are the caller's.
 //
 // A failure ends the file: the thread cuts a plain file back to its last whole
 // record, leaves its sentence, sets `dead` and ends.
@@ -30,10 +34,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "pcap/target.h"
 
 enum {
 	CHUNK = 256 * 1024,
@@ -45,6 +50,7 @@ enum {
 
 struct chunk {
 	struct chunk *next;
+	char *file;		// not NULL: it begins this one
 	struct blocks blocks;
 };
 
@@ -58,10 +64,11 @@ struct writer {
 	struct chunk *open, *queued, **tail, *spare;
 	unsigned spares;
 	size_t before;			// open's size when begun
+	uint64_t size;			// of the present file, on the caller's side
 	size_t pending, limit;		// bytes
 
-	atomic_bool full, stopped, dead;
-	int fd, event;
+	atomic_bool full, stopped, dead, ended;
+	int fd, folder, event;
 	int error;			// -errno that ended the file
 	_Atomic uint64_t written;	// packets
 	char *name;
@@ -72,8 +79,10 @@ struct writer {
 
 static void chunk_free(struct chunk *chunk)
 {
-	if (chunk)
+	if (chunk) {
 		blocks_free(&chunk->blocks);
+		free(chunk->file);
+	}
 	free(chunk);
 }
 
@@ -121,6 +130,8 @@ static void chunk_put(struct writer *writer, struct chunk *chunk)
 		return;
 	}
 	blocks_empty(&chunk->blocks);
+	free(chunk->file);
+	chunk->file = NULL;
 	chunk->next = writer->spare;
 	writer->spare = chunk;
 	writer->spares++;
@@ -211,15 +222,40 @@ static void die(struct writer *writer, int error)
 	notify(writer);
 }
 
+// Some file systems say only now that there was no room.
+static int close_file(struct writer *writer)
+{
+	int fd = writer->fd;
+
+	writer->fd = -1;
+	return fd >= 0 && close(fd) && errno != EINTR ? -errno : 0;
+}
+
+static int begin_file(struct writer *writer, struct chunk *chunk)
+{
+	int error = close_file(writer);
+
+	if (error)
+		return error;
+	free(writer->name);
+	writer->name = chunk->file;
+	chunk->file = NULL;
+	writer->fd = capture_target_next(writer->folder, writer->name);
+	return writer->fd < 0 ? writer->fd : 0;
+}
+
 // 0 or -errno, with as many whole records in the file as found room.
 static int write_chunk(struct writer *writer, struct chunk *chunk)
 {
 	size_t done;
 	uint64_t packets;
+	int error = chunk->file ? begin_file(writer, chunk) : 0;
 
+	if (error)
+		return error;
 	blocks_finish(&chunk->blocks);
 
-	int error = write_all(writer->fd, chunk->blocks.bytes, chunk->blocks.size, &done);
+	error = write_all(writer->fd, chunk->blocks.bytes, chunk->blocks.size, &done);
 	if (!error) {
 		writer->written += chunk->blocks.packets;
 		return 0;
@@ -299,8 +335,11 @@ static void *run(void *argument)
 	}
 	if (!error)
 		error = writer->failure;
-	if (error)
-		die(writer, error);
+	int late = close_file(writer);
+	if (error || late)
+		die(writer, error ? error : late);
+	atomic_store(&writer->ended, true);
+	notify(writer);
 	pthread_mutex_unlock(&writer->lock);
 	return NULL;
 }
@@ -344,6 +383,7 @@ void writer_end(struct writer *writer, int error)
 	size_t size = writer->open->blocks.size;
 
 	writer->pending += size - writer->before;
+	writer->size += size - writer->before;
 	if (writer->pending >= writer->limit && !writer->stopped)
 		atomic_store(&writer->full, true);
 	if (error)
@@ -355,6 +395,47 @@ void writer_end(struct writer *writer, int error)
 	pthread_mutex_unlock(&writer->lock);
 }
 
+// An open chunk that is empty can only be one that has begun a file already,
+// or none: every begun file gets its section at once.
+void writer_next(struct writer *writer, const char *name)
+{
+	if (atomic_load(&writer->stopped))
+		return;
+	pthread_mutex_lock(&writer->lock);
+	if (writer->open && writer->open->blocks.size)
+		queue_open(writer);
+	if (!writer->open)
+		writer->open = chunk_get(writer);
+	if (writer->open) {
+		free(writer->open->file);
+		writer->open->file = strdup(name);
+	}
+	if (!writer->open || !writer->open->file)
+		fail(writer, -ENOMEM);
+	writer->size = 0;
+	wake_thread(writer);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+uint64_t writer_size(const struct writer *writer)
+{
+	return writer->size;
+}
+
+void writer_end_early(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	atomic_store(&writer->stopped, true);
+	writer->closing = true;
+	wake_thread(writer);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+bool writer_ended(const struct writer *writer)
+{
+	return atomic_load(&writer->ended);
+}
+
 bool writer_stopped(const struct writer *writer)
 {
 	return atomic_load(&writer->stopped);
@@ -363,11 +444,6 @@ bool writer_stopped(const struct writer *writer)
 bool writer_full(const struct writer *writer)
 {
 	return atomic_load(&writer->full);
-}
-
-int writer_event(const struct writer *writer)
-{
-	return writer->event;
 }
 
 const char *writer_error(const struct writer *writer)
@@ -422,11 +498,8 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->tail = &writer->queued;
 	writer->limit = options->queue;
 	writer->flush_each = options->flush_each;
-	writer->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (writer->event < 0) {
-		error = -errno;
-		goto fail;
-	}
+	writer->event = options->event;
+	writer->folder = options->folder;
 	writer->name = strdup(options->name);
 	if (!writer->name)
 		goto fail;
@@ -452,10 +525,7 @@ int writer_finish(struct writer *writer)
 		pthread_join(writer->thread, NULL);
 		writer->started = false;
 	}
-	// Some file systems say only now that there was no room.
-	if (writer->fd >= 0 && close(writer->fd) && !writer->error && errno != EINTR)
-		die(writer, -errno);
-	writer->fd = -1;
+	close_file(writer);	// one that never had a thread
 	return writer->error;
 }
 
@@ -467,8 +537,6 @@ void writer_free(struct writer *writer)
 	chunk_free(writer->open);
 	chunks_free(writer->queued);
 	chunks_free(writer->spare);
-	if (writer->event >= 0)
-		close(writer->event);
 	pthread_cond_destroy(&writer->wanted);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer->name);

@@ -14,6 +14,8 @@ struct writer;
 
 struct writer_options {
 	int fd;			// taken over by an open that succeeds
+	int folder;		// where writer_next()'s files are; borrowed
+	int event;		// an eventfd: no longer full, failed, ended; borrowed
 	const char *name;	// for sentences
 	size_t queue;		// bytes; full from here on, until half of it is written
 	bool flush_each;	// no waiting for company
@@ -28,9 +30,18 @@ int writer_open(struct writer **out, const struct writer_options *options);
 struct blocks *writer_begin(struct writer *writer);
 void writer_end(struct writer *writer, int error);
 
+// What is appended from here on goes to the file of that name in the folder,
+// and the one before is closed. Bytes must follow.
+void writer_next(struct writer *writer, const char *name);
+// Bytes appended for the present file.
+uint64_t writer_size(const struct writer *writer);
+// Nothing more is taken; the file is closed once all is written, and an event
+// tells.
+void writer_end_early(struct writer *writer);
+bool writer_ended(const struct writer *writer);
+
 bool writer_stopped(const struct writer *writer);
 bool writer_full(const struct writer *writer);
-int writer_event(const struct writer *writer);	// an eventfd: no longer full, or failed
 
 // NULL, or what went wrong; stands until writer_free().
 const char *writer_error(const struct writer *writer);

@@ -177,5 +177,6 @@ int command_local(int argc, char **argv)
 		.gid = caller.gid, .trust = asked.trust ? &trust : NULL,
 	};
 	options.hall.authority_folder = folder;
+	options.hall.ends_with_capture = true;
 	return local(&options);
 }

@@ -3,6 +3,7 @@
 
 #include "tools/tapping.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,13 +28,13 @@
 		return 0;                                                                          \
 	}
 
-TEXT(set_write, capture_path)
-TEXT(set_filter, filter)
+TEXT(set_write, capture.path)
+TEXT(set_filter, capture.filter)
 TEXT(set_keylog, keylog_path)
 TEXT(set_flows, flows_path)
 TEXT(set_pins, policy.pins_path)
 TEXT(set_upstream_ca, upstream_ca)
-FLAG(set_flush, hall.flush_each, true)
+FLAG(set_flush, hall.capture.flush_each, true)
 FLAG(set_insecure, hall.insecure, true)
 FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
 FLAG(set_quiet, quiet, true)
@@ -46,7 +47,89 @@ static int set_snaplen(void *into, const char *value, char *why, size_t why_size
 
 	if (options_number(value, 0, 262144, &n, why, why_size))
 		return -1;
-	((struct tapping *)into)->hall.snaplen = (uint32_t)n;
+	((struct tapping *)into)->hall.capture.snaplen = (uint32_t)n;
+	return 0;
+}
+
+static int set_count(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 1, ULONG_MAX, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.capture.packets = n;
+	return 0;
+}
+
+// Millions of bytes, or with a letter behind it KiB, MiB or GiB.
+static int set_rotate_size(void *into, const char *value, char *why, size_t why_size)
+{
+	static const char letters[] = "kKmMgG";
+	size_t length = strlen(value);
+	const char *letter = length ? strchr(letters, value[length - 1]) : NULL;
+	char digits[32];
+	unsigned long n;
+
+	snprintf(digits, sizeof(digits), "%.*s", (int)(length - (letter != NULL)), value);
+	if (options_number(digits, 1, 1000000000, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.capture.rotate_size =
+		letter ? (uint64_t)n << 10 * ((letter - letters) / 2 + 1) : (uint64_t)n * 1000000;
+	return 0;
+}
+
+static int set_rotate_seconds(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 1, INT32_MAX, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.capture.rotate_seconds = (uint32_t)n;
+	return 0;
+}
+
+static int set_files(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 1, 1000000, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.capture.files = (uint32_t)n;
+	return 0;
+}
+
+static int full(const char *option, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "%s can be given %d times at most", option, TAPPING_ONLY);
+	return -1;
+}
+
+static int set_only_pid(void *into, const char *value, char *why, size_t why_size)
+{
+	struct tapping *t = into;
+	unsigned long n;
+	int i = 0;
+
+	if (options_number(value, 1, INT32_MAX, &n, why, why_size))
+		return -1;
+	while (i < TAPPING_ONLY && t->only_pids[i])
+		i++;
+	if (i == TAPPING_ONLY)
+		return full("--only-pid", why, why_size);
+	t->only_pids[i] = (int32_t)n;
+	return 0;
+}
+
+static int set_only_name(void *into, const char *value, char *why, size_t why_size)
+{
+	struct tapping *t = into;
+	int i = 0;
+
+	while (i < TAPPING_ONLY && t->only_names[i])
+		i++;
+	if (i == TAPPING_ONLY)
+		return full("--only-name", why, why_size);
+	t->only_names[i] = value;
 	return 0;
 }
 
@@ -112,6 +195,12 @@ const struct option_row tapping_rows[] = {
 	{'w', NULL, "FILE", "write the capture: pcapng, or classic if it ends in .pcap; - is standard output", set_write},
 	{'f', NULL, "EXPR", "capture only what this libpcap filter takes", set_filter},
 	{'s', NULL, "BYTES", "keep at most so many bytes of each packet", set_snaplen},
+	{'c', NULL, "COUNT", "capture so many packets: local then ends, run's program goes on", set_count},
+	{'C', NULL, "SIZE", "go on in another file (FILE1, FILE2...) once one has SIZE million bytes; k, m, g: KiB...", set_rotate_size},
+	{'G', NULL, "SECONDS", "go on in another file after SECONDS; FILE is a pattern for strftime(3)", set_rotate_seconds},
+	{'W', NULL, "COUNT", "with -C: over and over in so many files; with -G: end after so many", set_files},
+	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)", set_only_pid},
+	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)", set_only_name},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
 	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
@@ -130,8 +219,29 @@ const struct option_row tapping_rows[] = {
 	{0, NULL, NULL, NULL, NULL},
 };
 
+static int settle_capture(struct tapping *t, char *why, size_t why_size)
+{
+	struct capture_options *c = &t->hall.capture;
+	const char *wrong = NULL;
+
+	c->only_pids = t->only_pids[0] ? t->only_pids : NULL;
+	c->only_names = t->only_names[0] ? t->only_names : NULL;
+	if (!c->path && (c->rotate_size || c->rotate_seconds || c->files || c->packets))
+		wrong = "-C, -G, -W and -c are for a capture: give -w as well";
+	else if (c->files && !c->rotate_size && !c->rotate_seconds)
+		wrong = "-W is a number of files: give -C or -G, which end one, as well";
+	else if (c->path && !strcmp(c->path, "-") && (c->rotate_size || c->rotate_seconds))
+		wrong = "standard output is no file that -C or -G could end";
+	if (!wrong)
+		return 0;
+	snprintf(why, why_size, "%s", wrong);
+	return -1;
+}
+
 int tapping_settle(struct tapping *t, char *why, size_t why_size)
 {
+	if (settle_capture(t, why, why_size))
+		return -1;
 	if (t->quiet && t->verbose) {
 		snprintf(why, why_size, "-q and -v contradict each other");
 		return -1;

@@ -6,16 +6,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tools/options.h"
 #include "tunnel/hall.h"
 
 enum { TAPPING_HOSTS = 64 };	// expressions of a kind
 
+enum { TAPPING_ONLY = 64 };
+
 // First in the struct that a subcommand's rows set.
 struct tapping {
 	struct hall_options hall;
 	bool help, quiet, verbose;
+	// What hall.capture points at.
+	int32_t only_pids[TAPPING_ONLY + 1];
+	const char *only_names[TAPPING_ONLY + 1];
 	const char *ignore[TAPPING_HOSTS], *allow[TAPPING_HOSTS];
 };
 

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "pcap/capture.h"
 #include "pcap/keylog.h"
 #include "tls/authority.h"
 #include "tls/tls.h"
@@ -48,7 +48,7 @@ static int failed(struct hall *h, int error)
 // to standard error instead.
 static int take_standard_output(struct hall *h)
 {
-	if (!h->options->capture_path || strcmp(h->options->capture_path, "-") != 0)
+	if (!h->options->capture.path || strcmp(h->options->capture.path, "-") != 0)
 		return 0;
 	if (isatty(STDOUT_FILENO)) {
 		snprintf(h->why, sizeof(h->why), "the capture is no text for a terminal: give -w a file, or pipe it on");
@@ -95,15 +95,14 @@ static int open_capture(struct hall *h)
 	size_t n = 0;
 	int error;
 
-	if (!o->capture_path)
+	if (!o->capture.path)
 		return 0;
 	for (int i = 0; h->tapped[i] && n < sizeof(comment); i++)
 		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);
-	struct capture_options capture = {
-		.path = o->capture_path, .application = "apptap " APPTAP_VERSION, .comment = comment,
-		.filter = o->filter, .snaplen = o->snaplen, .flush_each = o->flush_each,
-		.descriptor = h->capture_descriptor,
-	};
+	struct capture_options capture = o->capture;
+	capture.application = "apptap " APPTAP_VERSION;
+	capture.comment = comment;
+	capture.descriptor = h->capture_descriptor;
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
 	if (!error)
 		h->capture_descriptor = -1;
@@ -173,7 +172,7 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 			       inlet->of};
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
-		.house = h->house, .policy = h->policy,
+		.house = h->house, .ends_with_capture = h->options->ends_with_capture, .policy = h->policy,
 	};
 
 	h->tap = tap_open(&tap);
@@ -233,7 +232,7 @@ int hall_close(struct hall *h, int status)
 	tap_close(h->tap);
 	whole = close_capture(h, &counters);
 	if (begun)
-		report_summary(h->report, h->no_capture ? NULL : h->options->capture_path, counters.packets);
+		report_summary(h->report, h->no_capture ? NULL : h->options->capture.path, counters.packets);
 	if (report_close(h->report, h->why, sizeof(h->why)))
 		whole = false;
 	keylog_close(h->keylog);
@@ -255,12 +254,38 @@ int hall_signals(const struct hall *h)
 	return h->signals;
 }
 
+static void say_counters(const struct hall *h)
+{
+	struct capture_counters c;
+
+	capture_count(h->capture, &c);
+	log_note("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
+		 (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
+		 c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
+}
+
+static bool is_for_the_capture(const struct hall *h, uint32_t number)
+{
+	struct timespec now;
+
+	if (!h->capture || (number != SIGUSR1 && number != SIGUSR2))
+		return false;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (number == SIGUSR1)
+		say_counters(h);
+	else
+		capture_turn(h->capture, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	return true;
+}
+
 int hall_signal(const struct hall *h, bool *by_terminal)
 {
 	struct signalfd_siginfo info;
 
-	if (read(h->signals, &info, sizeof(info)) != sizeof(info))
-		return 0;
+	do {
+		if (read(h->signals, &info, sizeof(info)) != sizeof(info))
+			return 0;
+	} while (is_for_the_capture(h, info.ssi_signo));
 	*by_terminal = info.ssi_code == SI_KERNEL;
 	return (int)info.ssi_signo;
 }

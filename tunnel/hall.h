@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pcap/capture.h"
 #include "tunnel/loop.h"
 #include "tunnel/policy.h"
 
@@ -20,10 +21,8 @@ struct process_finder;
 
 struct hall_options {
 	const char *authority_folder;
-	const char *capture_path;	// NULL: none
-	const char *filter;
-	uint32_t snaplen;
-	bool flush_each;
+	struct capture_options capture;	// as asked for; the rest of it is the hall's
+	bool ends_with_capture;		// nothing is left to do once it is done
 	const char *keylog_path, *flows_path;
 	uint16_t mtu;
 	struct policy_options policy;
@@ -57,6 +56,7 @@ int hall_close(struct hall *hall, int status);
 // --- signals ----------------------------------------------------------------
 
 // Readable when one of SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 came.
+// With a capture the last two are the hall's own (its counters, its next file).
 int hall_signals(const struct hall *hall);
 // The next, or 0; *by_terminal: the terminal sent it, to the whole foreground.
 int hall_signal(const struct hall *hall, bool *by_terminal);

@@ -187,6 +187,12 @@ static void on_capture(evutil_socket_t fd, short what, void *context)
 		l->capture_failed = true;
 		log_error("%s; the program goes on", error);
 	}
+	if (capture_done(l->parts.capture)) {
+		if (l->parts.ends_with_capture)
+			loop_stop(l);
+		else
+			log_note("the capture has all that it was to have; the program goes on");
+	}
 	pause_if_full(l);
 }
 

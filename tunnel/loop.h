@@ -42,6 +42,7 @@ struct loop_parts {
 	uint16_t mtu;
 	struct tap *tap;
 	struct capture *capture;	// or NULL
+	bool ends_with_capture;		// stops once the capture is done
 	struct process_finder *finder;
 	struct tls_house *house;	// or NULL
 	struct policy *policy;

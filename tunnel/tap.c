@@ -294,6 +294,8 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 	flow->touched = t->monotonic;
 	flow->mover = NULL;
 	tap_release(t, flow);
+	if (t->parts.capture)
+		capture_forget(t->parts.capture, flow->id);
 	report_flow(t->parts.report, flow);
 }
 

@@ -26,7 +26,9 @@ def test_wrong_usage(t):
     for line in ([], ["nonsense"], ["run"], ["run", "--"], ["run", "--nonsense", "true"], ["run", "-w"],
                  ["run", "--mtu", "12", "true"], ["run", "--mtu", "x", "true"], ["run", "--mtu", "99999", "true"],
                  ["run", "-s", "x", "true"], ["run", "-s", "-5", "true"], ["run", "--tls", "sometimes", "true"],
-                 ["ca"], ["ca", "nonsense"]):
+                 ["run", "-c", "5", "true"], ["run", "-w", "x", "-W", "2", "true"], ["run", "-w", "-", "-C", "1", "true"],
+                 ["run", "-w", "x", "-C", "0", "true"], ["run", "-w", "x", "-C", "1x", "true"],
+                 ["run", "--only-pid", "curl", "true"], ["ca"], ["ca", "nonsense"]):
         done = t.tool(*line)
         t.equal(done.status, EX_USAGE, f"the status of {line}")
         t.equal(done.text, "", f"standard output of {line}")

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# test_ring - captures in several files and with an end, and the signals that go with them.
+
+import os
+import re
+import signal
+import subprocess
+
+from e2e import wireshark
+from peers import sockets
+
+TALK = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+for line in sys.stdin:
+    n = int(line)
+    s.sendall(b"x" * n)
+    while n: n -= len(s.recv(n))
+    print("did", line.strip(), flush=True)
+"""
+
+
+def talk(t, *options):
+    t.only_apptap()
+    server = t.keep(sockets.Server(t, sockets.echo))
+    running = t.start(t.python(TALK, server.port), options=options, stdin=subprocess.PIPE)
+    running.expect("ready")
+    return running
+
+
+def files(path):
+    folder, name = os.path.split(path)
+    return sorted(f"{folder}/{n}" for n in os.listdir(folder) if n.startswith(name))
+
+
+def test_ring_of_sizes(t):
+    """-C, -W: the last files are sound, each for itself, and hold the end without a gap."""
+    path = f"{t.folder}/out.pcapng"
+    running = talk(t, "-w", path, "-C", "100k", "-W", "3", "--mtu", "1500")
+    for _ in range(20):
+        running.say("100000\n")
+        running.expect("did")
+        running.lines.clear()
+    running.process.stdin.close()
+    running.wait().ok()
+    t.equal([f[len(path):] for f in files(path)], ["0", "1", "2"], "the files")
+    ranges = []
+    for name in files(path):
+        wireshark.readable(name, wireshark.sound(name, faults=["_ws.malformed", "_ws.short"]))
+        t.true(os.path.getsize(name) < 100 * 1024 + 70000, "a size")
+        t.true(all(n.startswith("python") for n in wireshark.column(name, "tcp", "frame.interface_name")), "interfaces")
+        times = [float(n) for n in wireshark.column(name, "frame", "frame.time_epoch")]
+        ranges.append((times[0], name))
+    whole = f"{t.folder}/whole.pcapng"
+    subprocess.run(["mergecap", "-a", "-w", whole, *(name for _, name in sorted(ranges))], check=True)
+    wireshark.sound(whole)
+
+
+def test_signals_turn_and_count(t):
+    path = f"{t.folder}/out.pcapng"
+    running = talk(t, "-v", "-w", path)
+    running.say("10\n")
+    running.expect("did 10")
+    running.signal(signal.SIGUSR2)
+    t.until(lambda: os.path.exists(f"{path}1"), "the next file")
+    running.signal(signal.SIGUSR1)
+    said = running.expect("packets captured", kind="stderr")
+    t.true(re.search(r"[1-9]\d* packets captured, [1-9]\d* bytes, in 2 files; 0 not taken", said), said)
+    running.say("11\n")
+    running.expect("did 11")
+    running.process.stdin.close()
+    running.wait().ok()
+    t.equal([f[len(path):] for f in files(path)], ["", "1"], "the files")
+    t.equal(max(int(n) for n in wireshark.column(path, "tcp.len > 0", "tcp.len")), 10, "in the first")
+    t.equal(max(int(n) for n in wireshark.column(f"{path}1", "tcp.len > 0", "tcp.len")), 11, "in the second")
+
+
+def test_count_ends_the_capture_not_the_program(t):
+    path = f"{t.folder}/out.pcapng"
+    running = talk(t, "-v", "-w", path, "-c", "4")
+    running.say("10\n")
+    running.expect("did 10")
+    running.expect("the capture has all", kind="stderr")
+    t.equal(wireshark.sound(path), 4, "packets")
+    running.say("11\n")
+    running.expect("did 11")
+    running.process.stdin.close()
+    t.equal(running.wait().status, 0, "status")
+    t.equal(wireshark.sound(path), 4, "packets at the end")
+
+
+def test_count_reaches_a_reader(t):
+    """The pipe ends with the count, while the program still runs."""
+    t.only_apptap()
+    server = t.keep(sockets.Server(t, sockets.echo))
+    tap = t.popen([t.apptap, "run", "-q", "-w", "-", "-c", "3", "--", *t.python(TALK, server.port)], t.environment(),
+                  stdin=subprocess.PIPE)
+    tap.stdin.write(b"10\n")
+    tap.stdin.flush()
+    t.equal(len(wireshark.column("-", "frame", "frame.number", stdin=tap.stdout)), 3, "packets")
+    t.equal(tap.poll(), None, "the program's state")
+    tap.stdin.close()
+    t.equal(tap.wait(20), 0, "status")
+
+
+def test_only_some_processes(t):
+    """--only-name: the capture alone depends on it."""
+    t.only_apptap()
+    server = t.keep(sockets.Server(t, sockets.echo))
+    path = f"{t.folder}/out.pcapng"
+    done = t.tap(["sh", "-c", f"cp $(command -v python3) {t.home}/other; for p in python3 {t.home}/other; do "
+                  f"$p -c 'import socket; socket.create_connection((\"127.0.0.1\", {server.port})).close()'; done"],
+                 options=["-w", path, "--only-name", "oth*"]).ok()
+    t.equal({n.split("[")[0] for n in wireshark.column(path, "frame", "frame.interface_name")}, {"other"}, "captured")
+    t.equal(len([f for f in done.flows if f["protocol"] == "tcp"]), 2, "flows")

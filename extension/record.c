@@ -115,11 +115,21 @@ static int read_line(struct record *record, const char *text)
 	return append(record, &line, text + at);
 }
 
+int record_take(struct record *record, char *text)
+{
+	char *rest = text;
+	int error = 0;
+
+	for (char *line; !error && (line = strsep(&rest, "\n"));)
+		error = read_line(record, line);
+	return error;
+}
+
 static int read_lines(struct record *record)
 {
 	int fd = openat(record->folder, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), error = 0;
 	struct stat status;
-	char *text, *rest;
+	char *text;
 	ssize_t n;
 
 	if (fd < 0)
@@ -132,9 +142,8 @@ static int read_lines(struct record *record)
 	n = text ? read(fd, text, (size_t)status.st_size) : -1;
 	error = !text ? -ENOMEM : n < 0 ? -errno : 0;
 	close(fd);
-	rest = text;
-	for (char *line; !error && (line = strsep(&rest, "\n"));)
-		error = read_line(record, line);
+	if (!error)
+		error = record_take(record, text);
 	free(text);
 	return error;
 }

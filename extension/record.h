@@ -39,6 +39,9 @@ struct record {
 int record_open(struct record *record, const char *folder, uid_t uid, gid_t gid);
 void record_close(struct record *record);
 
+// Adds the lines of a file's text, which is cut up. 0 or -errno.
+int record_take(struct record *record, char *text);
+
 // Neither is on disk before record_write(). Adding what is there is no error.
 int record_add(struct record *record, pid_t run, const char *kind, const char *name, const char *place);
 void record_remove(struct record *record, size_t index);

@@ -99,7 +99,7 @@ static int set_trust(void *into, const char *value, char *why, size_t why_size)
 }
 
 static const struct option_row own_rows[] = {
-	{0, "trust", NULL, "as ca install does, until it ends", set_trust},
+	{0, "trust", NULL, "until it ends, programs here trust the authority (see ca install)", set_trust},
 	{0, "spec-file", "FILE", "the SPEC, an item or more on each line; SIGHUP reads it again", set_spec_file},
 	{0, "netns", "PID|NAME", "tap programs in that network namespace (a container's)", set_netns},
 	{0, "only", "CIDR", "only what goes to this network (may be given again)", set_only},

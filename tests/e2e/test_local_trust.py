@@ -3,10 +3,11 @@
 
 import os
 import signal
+import subprocess
 
 from e2e import stores
 from e2e.local import Local
-from e2e.scenario import only
+from e2e.scenario import NOBODY, only
 from peers import nginx
 
 CURL = ["curl", "-sS", "https://localhost/hello"]
@@ -28,8 +29,8 @@ class World:
         self.t.equal(stores.differences(self.before, stores.listing()), [], f"what differs {what}")
         self.t.true(stores.bundle() == self.bundle, f"the bundle is the same {what}")
 
-    def start(self):
-        return Local(self.t, "curl", "--trust", "--upstream-ca", f"{self.t.pki}/ca.pem")
+    def start(self, **kw):
+        return Local(self.t, "curl", "--trust", "--upstream-ca", f"{self.t.pki}/ca.pem", **kw)
 
     def curl(self):
         return self.t.tap(CURL, straight=True, trusting=False)
@@ -61,15 +62,35 @@ def test_opened_without_a_word(t):
 
 @only("root", limit=120)
 def test_killed(t):
-    """After kill -9 of apptap the stores are cleaned without anybody's doing."""
+    """After kill -9 of apptap, here with all its process group, the stores are cleaned without anybody's doing."""
     world = World(t)
-    local = world.start()
+    local = world.start(start_new_session=True)
     t.true(not world.is_as_before(), "it is installed")
-    local.process.kill()
+    os.killpg(local.process.pid, signal.SIGKILL)
     local.process.wait()
     t.until(world.is_as_before, "the stores are as before", 30)
     world.check("after the kill")
     t.true(not os.path.exists(f"{t.home}/data/apptap/installed"), "the record is gone")
+
+
+@only("root", limit=120)
+def test_killed_while_it_changes_them(t):
+    """In the middle of the install, and of the uninstall."""
+    world = World(t)
+    record = f"{t.home}/data/apptap/installed"
+    process = t.popen([t.apptap, "local", "--trust", "curl"], t.environment())
+    t.until(lambda: os.path.exists(record), "the install has begun")
+    process.kill()
+    t.lacks(process.communicate()[1].decode(), "tapping")
+    t.until(lambda: not os.path.exists(record), "the record is gone", 30)
+    world.check("after a kill while it installs")
+    local = world.start()
+    local.process.terminate()
+    local.hear("removed from")
+    local.process.kill()
+    local.process.wait()
+    t.until(lambda: not os.path.exists(record), "the record is gone", 30)
+    world.check("after a kill while it uninstalls")
 
 
 @only("root", limit=120)
@@ -143,6 +164,25 @@ def test_custodian_keeps_little(t):
         os.kill(pid, number)
     t.equal(local.end(), [], "flows")
     t.has("".join(local.said), "removed from")
+
+
+@only("root", limit=60)
+def test_capabilities_are_not_root(t):
+    """With what tapping takes alone, the user's own database is changed, and said what is not."""
+    t.need("certutil")
+    stores.lay_over(t)
+    os.chown(t.home, NOBODY, NOBODY)
+    database = f"{t.home}/.pki/nssdb"
+    user = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    for command in (["mkdir", "-p", database], ["certutil", "-N", "-d", f"sql:{database}", "--empty-password"]):
+        subprocess.run([*user, *command], check=True)
+    few = "+net_admin,+bpf,+perfmon"
+    local = Local(t, "curl", "--trust", prefix=[*user, "--inh-caps", few, "--ambient-caps", few])
+    t.has("".join(local.said), "left alone      the system's store", "only root may change it", "added to        NSS database")
+    with open(f"/proc/{custodian_of(local)}/status") as file:
+        t.has(file.read(), "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000")
+    t.equal(local.end(), [], "flows")
+    t.has("".join(local.said), "removed from    NSS database")
 
 
 @only("root")

@@ -131,3 +131,17 @@ def test_under_sudo_it_is_the_callers(t):
     t.equal(owners, {65533}, "owners of all in the home")
     t.tool("ca", "uninstall", env=env, limit=60).ok()
     t.equal(nicknames(t, folder), [], "in the database after")
+
+
+@only("user")
+def test_told_what_a_killed_run_left(t):
+    """What an ordinary user's start cannot take out is said, with what can; the run goes on."""
+    t.tool("ca", "path").ok()
+    place = "/usr/local/share/ca-certificates/apptap-0123abcd.crt"
+    record = f"{t.home}/data/apptap/installed"
+    stores.world.write(record, f"4194303:1 system apptap-0123abcd {place}\n")
+    os.chown(record, NOBODY, NOBODY)
+    done = t.tool("run", "--", "true")
+    t.equal(done.status, 0, "status")
+    t.has(done.said, f"after a run that was killed: left alone      the system's store {place}", "sudo apptap ca uninstall")
+    t.true(os.path.exists(record), "it is still known")

@@ -25,6 +25,7 @@
 #include "pcap/identity.h"
 #include "pcap/outlet.h"
 #include "pcap/roster.h"
+#include "pcap/stream.h"
 
 enum {
 	QUEUE_DEFAULT = 32 << 20,
@@ -34,7 +35,7 @@ enum {
 #define NS_PER_S UINT64_C(1000000000)
 #define HOLD_TIME_DEFAULT (10 * NS_PER_S)
 
-enum way { PACKETS, WAYS };
+enum way { PACKETS, PLAIN, WAYS };
 
 struct capture {
 	struct outlet *out[WAYS];	// NULL: not wanted
@@ -45,6 +46,9 @@ struct capture {
 	uint64_t packets_most;
 	const int32_t *only_pids;
 	const char *const *only_names;
+	bool plain_beside;		// in the packets' file too
+	const uint16_t (*plain_ports)[2];
+	uint32_t plain_segment;
 	struct capture_counters counters;
 	char *application, *comment, *expression;
 };
@@ -119,18 +123,17 @@ static uint64_t clock_now(clockid_t clock)
 	return (uint64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
+// Plaintext needs no secrets.
 void capture_hold(struct capture *capture, uint64_t flow)
 {
-	uint64_t now = clock_now(CLOCK_MONOTONIC);
-
-	EACH_WAY(capture, outlet)
-		outlet_hold(outlet, flow, now);
+	if (capture->out[PACKETS])
+		outlet_hold(capture->out[PACKETS], flow, clock_now(CLOCK_MONOTONIC));
 }
 
 void capture_secret(struct capture *capture, uint64_t flow, const char *line)
 {
-	EACH_WAY(capture, outlet)
-		outlet_secret(outlet, flow, line);
+	if (capture->out[PACKETS])
+		outlet_secret(capture->out[PACKETS], flow, line);
 }
 
 void capture_release(struct capture *capture, uint64_t flow)
@@ -194,11 +197,117 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 	}
 	capture->counters.packets++;
 	capture->counters.bytes += size;
-	EACH_WAY(capture, outlet)
-		outlet_packet(outlet, packet, size, false);
+	if (capture->out[PACKETS])
+		outlet_packet(capture->out[PACKETS], packet, size, false);
 	if (capture->counters.packets == capture->packets_most)
 		EACH_WAY(capture, outlet)
 			outlet_end(outlet);
+}
+
+// --- plaintext --------------------------------------------------------------------
+
+bool capture_wants_plain(const struct capture *capture)
+{
+	return capture->plain_beside || capture->out[PLAIN];
+}
+
+static void put_plain(void *context, const struct capture_packet *packet)
+{
+	struct capture *capture = context;
+	size_t size = size_of(packet->iov, packet->count, packet->size);
+
+	capture->counters.plain++;
+	if (capture->plain_beside)
+		outlet_packet(capture->out[PACKETS], packet, size, true);
+	if (capture->out[PLAIN])
+		outlet_packet(capture->out[PLAIN], packet, size, true);
+}
+
+struct probe {
+	const struct capture *capture;
+	bool asked, taken;
+};
+
+static void ask(void *context, const struct capture_packet *packet)
+{
+	struct probe *probe = context;
+
+	if (!probe->asked)
+		probe->taken = capture_filter_matches(probe->capture->filter, packet->iov, packet->count,
+						      packet->size);
+	probe->asked = true;
+}
+
+static bool takes_plain(const struct capture *capture, struct stream_options options)
+{
+	struct probe probe = { .capture = capture };
+	struct stream *stream;
+
+	if (!capture->filter)
+		return true;
+	options.put = ask;
+	options.context = &probe;
+	stream = stream_open(&options);
+	if (stream)
+		stream_begin(stream, 0, NULL);
+	stream_close(stream);
+	return probe.taken;
+}
+
+static uint16_t port_of(const struct sockaddr *address)
+{
+	// Both families have it at the same place.
+	return ntohs(((const struct sockaddr_in *)address)->sin_port);
+}
+
+static uint16_t plain_port(const struct capture *capture, uint16_t port, const char *protocol)
+{
+	uint16_t other;
+
+	for (const uint16_t (*row)[2] = capture->plain_ports; row && **row; row++)
+		if ((*row)[0] == port)
+			return (*row)[1];
+	other = stream_port(port, protocol);
+	return other ? other : port;
+}
+
+struct stream *capture_plain_open(struct capture *capture, const struct capture_plain *plain)
+{
+	struct stream_options options = {
+		.app = plain->app, .peer = plain->peer, .port = port_of(plain->peer),
+		.segment = capture->plain_segment, .process = plain->process,
+		.put = put_plain, .context = capture,
+	};
+	struct stream *stream;
+
+	if (!capture_wants_plain(capture) || stopped(capture) || !of_wanted(capture, plain->process) ||
+	    !takes_plain(capture, options))
+		return NULL;
+	options.port = plain_port(capture, options.port, plain->protocol);
+	stream = stream_open(&options);
+	if (stream)
+		stream_begin(stream, plain->time, plain->comment);
+	return stream;
+}
+
+void capture_plain_data(struct stream *stream, bool outgoing, const void *bytes, size_t size, uint64_t time)
+{
+	stream_data(stream, outgoing, bytes, size, time);
+}
+
+void capture_plain_finish(struct stream *stream, bool outgoing, uint64_t time)
+{
+	stream_finish(stream, outgoing, time);
+}
+
+void capture_plain_reset(struct stream *stream, bool outgoing, uint64_t time)
+{
+	stream_reset(stream, outgoing, time);
+}
+
+void capture_plain_close(struct stream *stream)
+{
+	stream_close(stream);
 }
 
 // --- names ----------------------------------------------------------------------
@@ -284,9 +393,9 @@ void capture_count(const struct capture *capture, struct capture_counters *out)
 
 // --- opening and closing ------------------------------------------------------------
 
-static bool wants_classic(const struct capture_options *options)
+static bool wants_classic(const struct capture_options *options, const char *path)
 {
-	const char *suffix = strrchr(options->path, '.');
+	const char *suffix = strrchr(path, '.');
 
 	if (options->format != CAPTURE_BY_NAME)
 		return options->format == CAPTURE_CLASSIC;
@@ -359,10 +468,35 @@ static int open_packets(struct capture *capture, const struct capture_options *o
 	describe(capture, options, &out);
 	out.path = options->path;
 	out.descriptor = options->descriptor;
-	out.classic = wants_classic(options);
+	out.classic = wants_classic(options, options->path);
 	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
 				  .files = options->files };
 	return outlet_open(&capture->out[PACKETS], &out, why, why_size);
+}
+
+// Uncut, as there is no other link type or length to agree with; what the
+// filter said of the conversation is no filter over these packets.
+static int open_plain(struct capture *capture, const struct capture_options *options, char *why,
+		      size_t why_size)
+{
+	struct outlet_options out;
+
+	capture->plain_ports = options->plain_ports;
+	capture->plain_segment = options->plain_segment;
+	if (!options->plain_path)
+		return 0;
+	if (options->path && !strcmp(options->path, options->plain_path)) {
+		capture->plain_beside = true;
+		return 0;
+	}
+	describe(capture, options, &out);
+	out.path = options->plain_path;
+	out.descriptor = options->descriptor;
+	out.classic = wants_classic(options, options->plain_path);
+	out.kept_most = KEPT_MOST;
+	out.identity.snaplen = KEPT_MOST + SLL2_SIZE;
+	out.identity.filter = NULL;
+	return outlet_open(&capture->out[PLAIN], &out, why, why_size);
 }
 
 static void release(struct capture *capture)
@@ -391,8 +525,11 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 
 	int error = prepare(capture, options, why, why_size);
 	if (!error)
+		error = open_plain(capture, options, why, why_size);
+	if (!error)
 		error = open_packets(capture, options, why, why_size);
 	if (error) {
+		outlet_close(capture->out[PLAIN], NULL, 0);
 		release(capture);
 		return error;
 	}

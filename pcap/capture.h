@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 
 struct capture;
+struct stream;
 
 enum capture_format { CAPTURE_BY_NAME, CAPTURE_PCAPNG, CAPTURE_CLASSIC };
 
@@ -45,6 +46,11 @@ struct capture_options {
 	uint32_t rotate_seconds, files;
 	uint64_t packets;
 	uint64_t now;			// ns since the epoch, for the first file's name; 0: the clock
+	// What went through TLS, as TCP conversations: into a file of its own, or
+	// where it is the same as `path`, beside the packets; NULL: nowhere.
+	const char *plain_path;
+	const uint16_t (*plain_ports)[2];	// from, to; ends with 0; before the known ones
+	uint32_t plain_segment;			// payload of a packet at most; 0: as large as can be
 	// Only the packets of these processes: a PID, or a shell pattern over the
 	// name and the last part of the path. Lists end with 0 and NULL; NULL: all.
 	const int32_t *only_pids;
@@ -84,6 +90,26 @@ struct capture_packet {
 };
 void capture_packet(struct capture *capture, const struct capture_packet *packet);
 
+// --- plaintext: what went through TLS, as a TCP conversation ---------------------
+
+bool capture_wants_plain(const struct capture *capture);
+struct capture_plain {
+	uint64_t time;
+	uint32_t process;
+	const struct sockaddr *app, *peer;
+	const char *protocol;		// the ALPN, or NULL
+	const char *comment;
+};
+// The conversation, which begins here. NULL: it is not wanted (a filter looks
+// at its first packet, on the port it really had), or there is no memory.
+struct stream *capture_plain_open(struct capture *capture, const struct capture_plain *plain);
+void capture_plain_data(struct stream *stream, bool outgoing, const void *bytes, size_t size, uint64_t time);
+void capture_plain_finish(struct stream *stream, bool outgoing, uint64_t time);
+void capture_plain_reset(struct stream *stream, bool outgoing, uint64_t time);
+void capture_plain_close(struct stream *stream);	// not closed: still open at the capture's end
+
+// --- secrets ----------------------------------------------------------------------
+
 // From here the flow's packets wait, in order with each other, until released;
 // at the latest until hold_time or hold_bytes is over. Other flows' packets do
 // not wait for them (each interface's file order is by time within that bound).
@@ -113,9 +139,9 @@ void capture_tick(struct capture *capture, uint64_t now);
 // NULL while all is well, else the sentence: what happened, to which file.
 const char *capture_error(const struct capture *capture);
 
-// Packets that the filter took, and their IP bytes before any cut. Of a dead
+// `plain`: packets of plaintext. The others: packets that the filter took, and their IP bytes before any cut. Of a dead
 // capture, `packets` are those that the file has.
-struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files; };
+struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
 
 // The next file begins with the next packet's time at the latest: now.

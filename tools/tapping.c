@@ -29,6 +29,7 @@
 	}
 
 TEXT(set_write, capture.path)
+TEXT(set_plain, capture.plain_path)
 TEXT(set_filter, capture.filter)
 TEXT(set_keylog, keylog_path)
 TEXT(set_flows, flows_path)
@@ -133,6 +134,39 @@ static int set_only_name(void *into, const char *value, char *why, size_t why_si
 	return 0;
 }
 
+static int set_plain_port(void *into, const char *value, char *why, size_t why_size)
+{
+	struct tapping *t = into;
+	const char *colon = strchr(value, ':');
+	unsigned long from, to;
+	char first[16];
+	int i = 0;
+
+	snprintf(first, sizeof(first), "%.*s", colon ? (int)(colon - value) : 0, value);
+	if (options_number(first, 1, 65535, &from, why, why_size) ||
+	    options_number(colon ? colon + 1 : "", 1, 65535, &to, why, why_size)) {
+		snprintf(why, why_size, "--plaintext-port is FROM:TO, two ports, not \"%s\"", value);
+		return -1;
+	}
+	while (i < TAPPING_ONLY && t->plain_ports[i][0])
+		i++;
+	if (i == TAPPING_ONLY)
+		return full("--plaintext-port", why, why_size);
+	t->plain_ports[i][0] = (uint16_t)from;
+	t->plain_ports[i][1] = (uint16_t)to;
+	return 0;
+}
+
+static int set_plain_mss(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 1, 65495, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.capture.plain_segment = (uint32_t)n;
+	return 0;
+}
+
 static int set_mtu(void *into, const char *value, char *why, size_t why_size)
 {
 	unsigned long n;
@@ -201,6 +235,9 @@ const struct option_row tapping_rows[] = {
 	{'W', NULL, "COUNT", "with -C: over and over in so many files; with -G: end after so many", set_files},
 	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)", set_only_pid},
 	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)", set_only_name},
+	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets", set_plain},
+	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)", set_plain_port},
+	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
 	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
@@ -226,6 +263,7 @@ static int settle_capture(struct tapping *t, char *why, size_t why_size)
 
 	c->only_pids = t->only_pids[0] ? t->only_pids : NULL;
 	c->only_names = t->only_names[0] ? t->only_names : NULL;
+	c->plain_ports = t->plain_ports[0][0] ? t->plain_ports : NULL;
 	if (!c->path && (c->rotate_size || c->rotate_seconds || c->files || c->packets))
 		wrong = "-C, -G, -W and -c are for a capture: give -w as well";
 	else if (c->files && !c->rotate_size && !c->rotate_seconds)

@@ -22,6 +22,7 @@ struct tapping {
 	// What hall.capture points at.
 	int32_t only_pids[TAPPING_ONLY + 1];
 	const char *only_names[TAPPING_ONLY + 1];
+	uint16_t plain_ports[TAPPING_ONLY + 1][2];
 	const char *ignore[TAPPING_HOSTS], *allow[TAPPING_HOSTS];
 };
 

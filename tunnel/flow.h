@@ -49,6 +49,8 @@ enum flow_close { FLOW_CLOSES(FLOW_ENUM) };
 const char *flow_verdict_word(enum flow_verdict verdict);
 const char *flow_close_word(enum flow_close close);
 
+struct stream;
+
 struct flow_tls {
 	char version[16], cipher[64], alpn[64], sni[256];
 	const char *certificate;	// "trusted", "unchecked", "bad leaf", "bad chain"
@@ -71,6 +73,8 @@ struct flow {
 	bool inside;			// both ends are in the namespace
 	uint8_t finished;		// inside flows: sides that sent a FIN, as bits
 	bool named;			// the capture has its comment
+	bool plain_begun;		// ... and its plaintext, where that is wanted:
+	struct stream *plain;		// NULL where not
 	void *mover;			// the session or datagram socket that moves it
 	struct flow *next;		// in its bucket
 };

@@ -48,7 +48,9 @@ static int failed(struct hall *h, int error)
 // to standard error instead.
 static int take_standard_output(struct hall *h)
 {
-	if (!h->options->capture.path || strcmp(h->options->capture.path, "-") != 0)
+	const struct capture_options *o = &h->options->capture;
+
+	if ((!o->path || strcmp(o->path, "-") != 0) && (!o->plain_path || strcmp(o->plain_path, "-") != 0))
 		return 0;
 	if (isatty(STDOUT_FILENO)) {
 		snprintf(h->why, sizeof(h->why), "the capture is no text for a terminal: give -w a file, or pipe it on");
@@ -95,7 +97,7 @@ static int open_capture(struct hall *h)
 	size_t n = 0;
 	int error;
 
-	if (!o->capture.path)
+	if (!o->capture.path && !o->capture.plain_path)
 		return 0;
 	for (int i = 0; h->tapped[i] && n < sizeof(comment); i++)
 		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);

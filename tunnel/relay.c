@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tls/tls.h"
+#include "tunnel/tap.h"
 
 // A conversation's share of a turn, bytes each way: enough to fill a window,
 // little enough that a thousand others are not kept waiting.
@@ -87,6 +88,13 @@ static int drain(struct wire *w)
 	}
 }
 
+static void end_plain(struct relay *r, enum side from)
+{
+	wire_finish(&r->wire[!from]);
+	tap_plain_finish(r->tap, r->wire[from].record, from);
+	r->from[from].over = true;
+}
+
 static int pass_end(struct relay *r, enum side from)
 {
 	struct relay_direction *d = &r->from[from];
@@ -98,10 +106,8 @@ static int pass_end(struct relay *r, enum side from)
 		d->notify_due = false;
 	}
 	int error = drain(&r->wire[from]);
-	if (!error) {
-		wire_finish(&r->wire[!from]);
-		d->over = true;
-	}
+	if (!error)
+		end_plain(r, from);
 	return error;
 }
 
@@ -122,14 +128,14 @@ static int pump_records(struct relay *r, enum side from)
 		if (n > 0) {
 			moved += (size_t)n;
 			d->plain += (uint64_t)n;
+			tap_plain(r->tap, r->wire[from].record, from, scratch, (size_t)n);
 			error = put(d, out, scratch, (size_t)n);
 			if (error)
 				return error;
 		} else if (n == 0) {
 			d->notified = d->notify_due = true;
 		} else if (n == -ECONNRESET && r->wire[from].ended && !r->wire[from].error) {
-			wire_finish(&r->wire[!from]);
-			d->over = true;
+			end_plain(r, from);
 		} else {
 			return (int)n;
 		}

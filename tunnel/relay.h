@@ -12,6 +12,7 @@
 
 #include "tunnel/wire.h"
 
+struct tap;
 struct tls;
 
 // What came from one side and how far its end was passed on.
@@ -27,6 +28,7 @@ struct relay_direction {
 struct relay {
 	struct wire wire[2];	// by enum side
 	struct tls *tls[2];	// both, or neither
+	struct tap *tap;	// gets what went through TLS
 	struct relay_direction from[2];
 };
 

@@ -313,6 +313,7 @@ void session_call(struct sessions *all, struct netstack_flow *flow, const struct
 	s->all = all;
 	s->record = record;
 	record->mover = s;
+	s->relay.tap = all->tap;
 	s->relay.wire[APP] = (struct wire){.side = APP, .flow = flow, .fd = -1, .record = record};
 	s->relay.wire[ORIGIN] = (struct wire){.side = ORIGIN, .fd = -1, .record = record};
 	s->next = all->first;

@@ -283,6 +283,54 @@ void tap_secret(struct tap *t, const struct flow *flow, enum side leg, const cha
 	}
 }
 
+// --- plaintext --------------------------------------------------------------
+
+static void begin_plain(struct tap *t, struct flow *f)
+{
+	char process[1024] = "", app[ADDRESS_TEXT], peer[ADDRESS_TEXT], comment[2048];
+	const struct flow_tls *tls = f->tls;
+	struct capture_plain plain = {
+		.time = t->real, .process = process_number(t, f->process), .app = &f->app.any,
+		.peer = &f->peer.any, .protocol = tls ? tls->alpn : NULL, .comment = comment,
+	};
+
+	if (f->process)
+		comment_text(f, process, sizeof(process));
+	snprintf(comment, sizeof(comment), "plaintext of %s > %s%s%s%s%s%s%s%s%s", address_text(&f->app, app),
+		 address_text(&f->peer, peer), tls && tls->sni[0] ? " " : "", tls ? tls->sni : "",
+		 tls && tls->version[0] ? " " : "", tls ? tls->version : "",
+		 tls && tls->alpn[0] ? " " : "", tls ? tls->alpn : "", process[0] ? "; " : "", process);
+	f->plain = capture_plain_open(t->parts.capture, &plain);
+	f->plain_begun = true;
+}
+
+static bool has_plain(struct tap *t, struct flow *f)
+{
+	if (!f->plain_begun && t->parts.capture && capture_wants_plain(t->parts.capture))
+		begin_plain(t, f);
+	return f->plain;
+}
+
+void tap_plain(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
+{
+	if (has_plain(t, f))
+		capture_plain_data(f->plain, from == APP, bytes, size, t->real);
+}
+
+void tap_plain_finish(struct tap *t, struct flow *f, enum side from)
+{
+	if (has_plain(t, f))
+		capture_plain_finish(f->plain, from == APP, t->real);
+}
+
+static void end_plain(struct tap *t, struct flow *f)
+{
+	if (f->plain && (f->close == FLOW_RESET_BY_APP || f->close == FLOW_RESET_BY_ORIGIN))
+		capture_plain_reset(f->plain, f->close == FLOW_RESET_BY_APP, t->real);
+	capture_plain_close(f->plain);
+	f->plain = NULL;
+}
+
 // --- ends -------------------------------------------------------------------
 
 void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
@@ -293,6 +341,7 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 	flow->ended = t->real > flow->started ? t->real : flow->started;
 	flow->touched = t->monotonic;
 	flow->mover = NULL;
+	end_plain(t, flow);
 	tap_release(t, flow);
 	if (t->parts.capture)
 		capture_forget(t->parts.capture, flow->id);

@@ -63,6 +63,13 @@ void tap_release(struct tap *tap, const struct flow *flow);
 // leg only stands in the key log.
 void tap_secret(struct tap *tap, const struct flow *flow, enum side leg, const char *line);
 
+// --- plaintext --------------------------------------------------------------
+
+// What that side sent through TLS, in order; and its end. What was said before
+// TLS began (STARTTLS) belongs to it.
+void tap_plain(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
+void tap_plain_finish(struct tap *tap, struct flow *flow, enum side from);
+
 // The flow is over: its line, its JSON. Once.
 void tap_end(struct tap *tap, struct flow *flow, enum flow_close close);
 

@@ -34,11 +34,28 @@ bool record_names(const struct record *record, const char *kind, const char *nam
 	return false;
 }
 
+static uint64_t own_space(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) ? 0 : status.st_ino;
+}
+
+bool record_is_elsewhere(const struct record_line *line)
+{
+	return line->run && line->space && line->space != own_space();
+}
+
+bool record_is_of(const struct record_line *line, pid_t run)
+{
+	return line->run == run && !record_is_elsewhere(line);
+}
+
 bool record_is_over(const struct record_line *line)
 {
 	struct tree_process process;
 
-	if (!line->run)
+	if (!line->run || record_is_elsewhere(line))
 		return false;
 	return tree_read_process(line->run, &process) != 0 || process.start != line->start || process.state == 'Z';
 }
@@ -74,9 +91,10 @@ int record_add(struct record *record, pid_t run, const char *kind, const char *n
 		if (error)
 			return error;
 		line.start = process.start;
+		line.space = own_space();
 	}
 	for (size_t i = 0; i < record->count; i++)
-		if (record->lines[i].run == run && record->lines[i].start == line.start &&
+		if (record_is_of(&record->lines[i], run) && record->lines[i].start == line.start &&
 		    same(&record->lines[i], kind, name, place))
 			return 0;
 	snprintf(line.kind, sizeof line.kind, "%s", kind);
@@ -99,15 +117,16 @@ void record_remove(struct record *record, size_t index)
 static int read_line(struct record *record, const char *text)
 {
 	struct record_line line = {0};
-	unsigned long long start = 0;
+	unsigned long long start = 0, space = 0;
 	int run = 0, at = 0;
 
 	if (!strncmp(text, "- ", 2))
 		at = 2;
-	else if (sscanf(text, "%d:%llu %n", &run, &start, &at) < 2 || run <= 0)
+	else if (sscanf(text, "%d:%llu:%llu %n", &run, &start, &space, &at) < 3 || run <= 0)
 		return 0;
 	line.run = run;
 	line.start = start;
+	line.space = space;
 	text += at;
 	at = 0;
 	if (sscanf(text, "%63s %63s %n", line.kind, line.name, &at) != 2 || !at || !text[at])
@@ -191,7 +210,8 @@ static int write_lines(const struct record *record, int fd)
 		const struct record_line *line = &record->lines[i];
 
 		if (line->run)
-			fprintf(file, "%d:%llu", line->run, (unsigned long long)line->start);
+			fprintf(file, "%d:%llu:%llu", line->run, (unsigned long long)line->start,
+				(unsigned long long)line->space);
 		else
 			fputc('-', file);
 		fprintf(file, " %s %s %s\n", line->kind, line->name, line->place);

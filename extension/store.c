@@ -241,6 +241,13 @@ static void let_go(struct work *work, size_t index)
 	work->error = record_write(&work->record);
 }
 
+// Who takes out what is there for good also ends what another PID namespace's runs
+// hold: they may be over, and nobody else would.
+static bool is_meant(const struct store_options *options, const struct record_line *line)
+{
+	return record_is_of(line, options->run) || (!options->run && record_is_elsewhere(line));
+}
+
 // The last that was added goes first.
 static int take_out(const struct store_options *options, bool own, char *why, size_t why_size)
 {
@@ -252,7 +259,7 @@ static int take_out(const struct store_options *options, bool own, char *why, si
 	for (size_t i = work.record.count; i-- > 0 && !work.error;) {
 		const struct record_line *line = &work.record.lines[i];
 
-		if ((own && line->run == options->run) || record_is_over(line))
+		if ((own && is_meant(options, line)) || record_is_over(line))
 			let_go(&work, i);
 	}
 	return end(&work, why, why_size);

@@ -49,7 +49,8 @@ struct store_options {
 int store_install(const struct store_options *options, const char *pem, size_t size, const char *fingerprint,
 		  char *why, size_t why_size);
 
-// Takes out what is held for options->run, and what runs left that are over. Returns
+// Takes out what is held for options->run (for good: also what runs in other PID
+// namespaces hold), and what runs left that are over. Returns
 // how many places failed (they stay in the record), 0 also where there was
 // nothing, or -errno with a sentence.
 int store_uninstall(const struct store_options *options, char *why, size_t why_size);

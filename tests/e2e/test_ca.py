@@ -139,7 +139,7 @@ def test_told_what_a_killed_run_left(t):
     t.tool("ca", "path").ok()
     place = "/usr/local/share/ca-certificates/apptap-0123abcd.crt"
     record = f"{t.home}/data/apptap/installed"
-    stores.world.write(record, f"4194303:1 system apptap-0123abcd {place}\n")
+    stores.world.write(record, f"4194303:1:0 system apptap-0123abcd {place}\n")
     os.chown(record, NOBODY, NOBODY)
     done = t.tool("run", "--", "true")
     t.equal(done.status, 0, "status")

@@ -23,7 +23,7 @@ static void drop_folder(void)
 
 static void check_line(const struct record_line *line)
 {
-	CHECK(line->run >= 0 && (line->run || !line->start));
+	CHECK(line->run >= 0 && (line->run || (!line->start && !line->space)));
 	CHECK(line->kind[0] && line->name[0] && line->place[0]);
 	CHECK(memchr(line->kind, '\0', RECORD_WORD) && memchr(line->name, '\0', RECORD_WORD));
 	CHECK(!strpbrk(line->kind, " \t\n") && !strpbrk(line->name, " \t\n") && !strchr(line->place, '\n'));
@@ -36,7 +36,7 @@ static void compare(const struct record *one, const struct record *other)
 	for (size_t i = 0; i < one->count; i++) {
 		const struct record_line *a = &one->lines[i], *b = &other->lines[i];
 
-		CHECK(a->run == b->run && a->start == b->start && !strcmp(a->kind, b->kind) && !strcmp(a->name, b->name) &&
+		CHECK(a->run == b->run && a->start == b->start && a->space == b->space && !strcmp(a->kind, b->kind) && !strcmp(a->name, b->name) &&
 		      !strcmp(a->place, b->place));
 		CHECK(record_names(one, b->kind, b->name, b->place, SIZE_MAX));
 	}

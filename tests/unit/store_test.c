@@ -520,6 +520,25 @@ static void test_runs(void **state)
 	drop_tree();
 }
 
+// Whether a run in another PID namespace is over cannot be seen from here.
+static void test_run_elsewhere(void **state)
+{
+	const char *file = "usr/local/share/ca-certificates/" NAME ".crt";
+	char before[65536];
+
+	(void)state;
+	make_debian();
+	strcpy(before, snapshot());
+	CHECK(install(getpid()) == 0 && shell("sed -i 's/^[0-9]*:[0-9]*:[0-9]* /4194303:1:1 /' folder/installed"));
+	CHECK(sweep() == 0 && !told[0] && is_there(file));
+	CHECK(uninstall(4194303) == 0 && !told[0] && is_there(file));
+	CHECK(install(0) == 0 && uninstall(0) == 0 && was_told("R /usr") && !strcmp(snapshot(), before));
+	// Not said: it is ours.
+	CHECK(install(getpid()) == 0 && shell("sed -i 's/^[0-9]*:[0-9]*:[0-9]* /4194303:1:0 /' folder/installed"));
+	CHECK(sweep() == 0 && was_told("R /usr") && !strcmp(snapshot(), before));
+	drop_tree();
+}
+
 // --- a record that is not to be trusted -----------------------------------------
 
 static void test_hostile_record(void **state)
@@ -535,7 +554,7 @@ static void test_hostile_record(void **state)
 	CHECK(shell("printf '%s\\n' '- system " NAME " /etc/precious' '- system " NAME " /usr/local/share/ca-certificates/../../../../etc/precious.crt'"
 		    " '- system precious /usr/local/share/ca-certificates/precious.crt' '- system ../precious /usr/local/share/ca-certificates/../precious.crt'"
 		    " '- folder " NAME " /etc/ssl/certs' '- java " NAME " /etc/precious' '- nss " NAME " relative' '- what " NAME " /x'"
-		    " '-' '- ' 'x y z' '- system' '- system " NAME "' '1:x nss a /b' '-5:1 system a /b' '' '\001' > folder/installed"));
+		    " '-' '- ' 'x y z' '- system' '- system " NAME "' '1:x nss a /b' '1:1 system a /b' '-5:1:1 system a /b' '' '\001' > folder/installed"));
 	CHECK(uninstall(0) == 0 && !told[0]);
 	CALLS("");
 	CHECK(!strcmp(snapshot(), before));
@@ -684,6 +703,7 @@ int main(void)
 		cmocka_unit_test(test_certutil_is_missing),
 		cmocka_unit_test(test_ordinary_user),
 		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_run_elsewhere),
 		cmocka_unit_test(test_hostile_record),
 		cmocka_unit_test(test_no_folder),
 		cmocka_unit_test(test_real_debian),

@@ -415,6 +415,7 @@ static void describe(const struct capture *capture, const struct capture_options
 		.queue = options->queue ? options->queue : QUEUE_DEFAULT,
 		.hold_time = options->hold_time ? options->hold_time : HOLD_TIME_DEFAULT,
 		.hold_bytes = options->hold_bytes ? options->hold_bytes : HOLD_BYTES_DEFAULT,
+		.in_thread = options->in_thread, .of = options->of,
 	};
 	identity_read(&out->identity);
 	out->identity.snaplen = out->kept_most + SLL2_SIZE;

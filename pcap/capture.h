@@ -55,6 +55,9 @@ struct capture_options {
 	// name and the last part of the path. Lists end with 0 and NULL; NULL: all.
 	const int32_t *only_pids;
 	const char *const *only_names;
+	// NULL, or called by each thread that the capture makes before it does anything.
+	void (*in_thread)(void *of);
+	void *of;
 };
 
 // 0, or -errno with a sentence in `why` that names the file and what to do.

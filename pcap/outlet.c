@@ -535,7 +535,7 @@ static int start(struct outlet *outlet, const struct blocks *header, char *why, 
 	struct writer_options writer = {
 		.fd = capture_target_open(name, options->descriptor, why, why_size),
 		.name = capture_target_name(name), .queue = options->queue, .event = options->event,
-		.flush_each = options->flush_each,
+		.flush_each = options->flush_each, .in_thread = options->in_thread, .of = options->of,
 	};
 	if (writer.fd < 0)
 		return writer.fd;

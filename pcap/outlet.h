@@ -29,6 +29,8 @@ struct outlet_options {
 	uint32_t kept_most;		// IP bytes
 	size_t queue, hold_bytes;
 	uint64_t hold_time;
+	void (*in_thread)(void *of);	// as capture_options'
+	void *of;
 };
 
 // 0, or -errno with a sentence. What can be refused without touching the file is.

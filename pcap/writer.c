@@ -58,6 +58,8 @@ struct writer {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
 	pthread_t thread;
+	void (*in_thread)(void *of);
+	void *of;
 	bool started, closing, flush_each;
 	enum { BUSY, IDLE, LINGERING } state;
 	int failure;			// the caller's side's: -errno
@@ -326,6 +328,10 @@ static void *run(void *argument)
 	struct chunk *chunk;
 	int error = 0;
 
+	pthread_setname_np(pthread_self(), "capture");
+	if (writer->in_thread)
+		writer->in_thread(writer->of);
+
 	pthread_mutex_lock(&writer->lock);
 	while (!error && (chunk = next_chunk(writer))) {
 		pthread_mutex_unlock(&writer->lock);
@@ -481,7 +487,6 @@ static int start(struct writer *writer)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error)
 		return -error;
-	pthread_setname_np(writer->thread, "capture");
 	writer->started = true;
 	return 0;
 }
@@ -500,6 +505,8 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->flush_each = options->flush_each;
 	writer->event = options->event;
 	writer->folder = options->folder;
+	writer->in_thread = options->in_thread;
+	writer->of = options->of;
 	writer->name = strdup(options->name);
 	if (!writer->name)
 		goto fail;

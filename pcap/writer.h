@@ -19,6 +19,8 @@ struct writer_options {
 	const char *name;	// for sentences
 	size_t queue;		// bytes; full from here on, until half of it is written
 	bool flush_each;	// no waiting for company
+	void (*in_thread)(void *of);	// as capture_options'
+	void *of;
 };
 
 // 0 or -errno. The thread has every signal blocked.

@@ -165,6 +165,12 @@ static bool chain_key(uint8_t key[LEAF_KEY_SIZE], const struct der *chain, size_
 	return good;
 }
 
+void tls_load_roots(struct tls_house *house)
+{
+	if (!house->insecure)
+		roots_add_system(&house->roots);
+}
+
 bool house_judge(struct tls_house *house, struct verdict *out, const struct der *chain,
 		 size_t count, const char *host)
 {
@@ -172,8 +178,7 @@ bool house_judge(struct tls_house *house, struct verdict *out, const struct der 
 	time_t now = time(NULL);
 	struct judged *judged;
 
-	if (!house->insecure)
-		roots_add_system(&house->roots);
+	tls_load_roots(house);
 	if (!chain_key(key, chain, count, host))
 		return false;
 	judged = leaves_find(house->verdicts, key);

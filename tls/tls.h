@@ -41,9 +41,11 @@ struct tls_options {
 	bool insecure;			// -k: the origin's certificate is taken as good
 };
 
-// Loads the roots at the first connect, not here.
+// Loads the roots at the first connect, not here, unless asked to.
 int tls_open(struct tls_house **out, const struct tls_options *options, char *why, size_t why_size);
 void tls_close_house(struct tls_house *house);
+// Reads the system's roots now: after it the house opens no file.
+void tls_load_roots(struct tls_house *house);
 
 // --- the two ends -----------------------------------------------------------
 

@@ -35,6 +35,8 @@ struct hall {
 	struct loop *loop;
 	int signals, capture_descriptor;
 	bool no_capture;		// it was wanted and could not be opened
+	void (*in_thread)(void *of);	// hall_begin()'s
+	void *of;
 	char why[512];
 };
 
@@ -105,6 +107,8 @@ static int open_capture(struct hall *h)
 	capture.application = "apptap " APPTAP_VERSION;
 	capture.comment = comment;
 	capture.descriptor = h->capture_descriptor;
+	capture.in_thread = h->in_thread;
+	capture.of = h->of;
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
 	if (!error)
 		h->capture_descriptor = -1;
@@ -139,7 +143,10 @@ static int open_house(struct hall *h)
 
 	if (!h->authority)
 		return 0;
-	return tls_open(&h->house, &tls, h->why, sizeof(h->why));
+	int error = tls_open(&h->house, &tls, h->why, sizeof(h->why));
+	if (!error && h->in_thread)
+		tls_load_roots(h->house);
+	return error;
 }
 
 // A command keeps the limits it was given; the tap itself needs a descriptor
@@ -184,8 +191,11 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 	return loop_open(&h->loop, &loop, h->why, sizeof(h->why));
 }
 
-int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
+int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder,
+	       void (*in_thread)(void *of), void *of)
 {
+	h->in_thread = in_thread;
+	h->of = of;
 	raise_limits();
 	int error = open_signals(h);
 

@@ -45,8 +45,10 @@ int hall_open(struct hall **out, const struct hall_options *options, char *const
 struct authority *hall_authority(const struct hall *hall);
 
 // The files, the rooms and the loop. From here on the process has threads, its
-// signals are blocked and its limits raised.
-int hall_begin(struct hall *hall, const struct loop_inlet *inlet, struct process_finder *finder);
+// signals are blocked and its limits raised. `in_thread`, or NULL, is called first by
+// each of them, and means that no file can be opened later: what would be is read now.
+int hall_begin(struct hall *hall, const struct loop_inlet *inlet, struct process_finder *finder,
+	       void (*in_thread)(void *of), void *of);
 struct loop *hall_loop(const struct hall *hall);
 
 // Ends what runs, writes what is due, frees. Returns `status`, or

@@ -9,11 +9,13 @@
 #include "tunnel/local.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@ struct local {
 	struct redirect *redirect;
 	struct process_finder *finder;
 	struct custodian custodian;
+	int rules;		// sandbox_rules()'
 };
 
 // --- who trusts the authority -----------------------------------------------
@@ -175,17 +178,92 @@ static void try_spec_file(const struct local *l)
 			 strerror(errno));
 }
 
+// --- confined ---------------------------------------------------------------
+
+// What C libraries look up only once they are asked is looked up before the files go:
+// the modules that know the users, the time zone.
+static void look_up_ahead(void)
+{
+	(void)getpwuid(0);
+	tzset();
+}
+
+// The folder that a file stands in: an editor, or a ring of captures, puts another there.
+static const char *folder_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(out, PATH_MAX, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	return out;
+}
+
+static int open_rules(struct local *l)
+{
+	const struct capture_options *capture = &l->options->hall.capture;
+	bool rotates = capture->path && (capture->rotate_size || capture->rotate_seconds);
+	char spec[PATH_MAX], ring[PATH_MAX], why[256];
+	struct sandbox_path paths[5] = {
+		{"/dev/urandom", SANDBOX_READ},	// wolfSSL's seeds
+		{"/etc/passwd", SANDBOX_READ},
+		{"/etc/nsswitch.conf", SANDBOX_READ},
+	};
+	size_t count = 3;
+
+	if (l->options->spec_file)
+		paths[count++] = (struct sandbox_path){folder_of(l->options->spec_file, spec), SANDBOX_READ};
+	if (rotates)
+		paths[count++] = (struct sandbox_path){folder_of(capture->path, ring), SANDBOX_WRITE};
+	l->rules = sandbox_rules(paths, count, why, sizeof(why));
+	if (l->rules == -ENOSYS)
+		log_detail("%s", why);
+	else if (l->rules < 0)
+		log_error("%s", why);
+	return l->rules < 0 && l->rules != -ENOSYS ? l->rules : 0;
+}
+
+static void confine_thread(void *of)
+{
+	const struct local *l = of;
+	int error = l->rules < 0 ? 0 : sandbox_files(l->rules);
+
+	if (error)
+		log_error("a thread cannot confine itself to its files (Landlock): %s", strerror(-error));
+}
+
+// All is open, every thread is there: the files, by this thread, and the calls, by all.
+static int confine(struct local *l)
+{
+	char why[256];
+	int error;
+
+	look_up_ahead();
+	error = l->rules < 0 ? 0 : sandbox_files(l->rules);
+	if (error)
+		snprintf(why, sizeof(why), "cannot confine itself to its files (Landlock): %s", strerror(-error));
+	else
+		error = sandbox_calls(why, sizeof(why));
+	if (l->rules >= 0)
+		close(l->rules);
+	if (error)
+		log_error("%s", why);
+	return error;
+}
+
 static int begin(struct local *l)
 {
 	struct loop_inlet inlet = {
 		.tunnel = redirect_tunnel(l->redirect), .write_loopback6 = write_loopback6,
 		.owners = read_owners, .of = l,
 	};
-	int error = l->options->by_sudo ? become_ordinary(l) : 0;
+	// Whoever is not root is an ordinary user already, and has capabilities to lose.
+	bool first = l->options->by_sudo || geteuid() != 0;
+	int error = first ? become_ordinary(l) : 0;
 
 	if (!error)
-		error = hall_begin(l->hall, &inlet, l->finder);
-	if (!error && !l->options->by_sudo)
+		error = open_rules(l);
+	if (!error)
+		error = hall_begin(l->hall, &inlet, l->finder, confine_thread, l);
+	if (!error && !first)
 		error = become_ordinary(l);
 	if (!error)
 		error = loop_watch(hall_loop(l->hall), hall_signals(l->hall), on_signal, l);
@@ -193,6 +271,8 @@ static int begin(struct local *l)
 		error = loop_watch(hall_loop(l->hall), redirect_fd(l->redirect), read_owners, l);
 	if (!error)
 		error = watch_lines(l);
+	if (!error)
+		error = confine(l);
 	if (!error)
 		try_spec_file(l);
 	return error;

@@ -41,6 +41,17 @@ void log_error(const char *format, ...)
 	va_end(list);
 }
 
+void log_detail(const char *format, ...)
+{
+	va_list list;
+
+	if (level < LOG_VERBOSE)
+		return;
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}
+
 void log_note(const char *format, ...)
 {
 	va_list list;

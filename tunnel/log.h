@@ -14,6 +14,7 @@ void log_open(enum log_level level);
 
 // One line each, "apptap: ..." in front.
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void log_detail(const char *format, ...);	// -v
 __attribute__((format(printf, 1, 2))) void log_note(const char *format, ...);
 
 #endif

@@ -21,14 +21,14 @@ except OSError as e: print(type(e).__name__)
 class Local:
     """A running `apptap local SPEC`, ready when it says so. No SPEC: None."""
 
-    def __init__(self, t, spec, *options, prefix=(), **kw):
+    def __init__(self, t, spec, *options, prefix=(), environment=None, place=None, **kw):
         t.only_apptap()
         if not os.path.exists("/sys/kernel/btf/vmlinux"):
             raise Skip("the kernel has no BTF")
         t.counter += 1
-        self.t, self.flows, self.capture = t, f"{t.home}/local{t.counter}.flows", f"{t.home}/local{t.counter}.pcapng"
+        self.t, self.flows, self.capture = t, *(f"{place or t.home}/local{t.counter}.{kind}" for kind in ("flows", "pcapng"))
         self.process = t.popen([*prefix, t.apptap, "local", "-v", "-w", self.capture, "--flows", self.flows, *options,
-                                *([] if spec is None else [spec])], t.environment(), **kw)
+                                *([] if spec is None else [spec])], t.environment(environment), **kw)
         self.said = []
         self.hear("tapping")
 

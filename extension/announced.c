@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extension/process.h"
+
 enum {
 	WAYS = 8,
 	FLOW_SETS = 4096,
@@ -103,6 +105,8 @@ void announced_put(struct announced *announced, int protocol, const struct socka
 
 	if (!place)
 		place = &set->places[set->oldest++ % WAYS];
+	process_keep(process);
+	process_let(place->process);
 	*place = (struct place){key, process};
 }
 

@@ -12,7 +12,8 @@ struct process;
 struct announced *announced_open(void);	// NULL: no memory
 void announced_close(struct announced *announced);
 
-// A `peer` of family 0: any. Only the pointer is kept.
+// A `peer` of family 0: any. The process is kept (process_keep()) until it is
+// forgotten, or by whoever frees it after the close.
 void announced_put(struct announced *announced, int protocol, const struct sockaddr *app,
 		   const struct sockaddr *peer, struct process *process);
 // NULL in, NULL out.

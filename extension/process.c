@@ -26,12 +26,11 @@
 
 #include "extension/announced.h"
 #include "extension/diag.h"
+#include "extension/known.h"
 #include "extension/redirect.h"
 #include "extension/tree.h"
 
 enum {
-	PROCESSES_MAX = 16384,
-	BUCKETS = 1024,
 	ARGUMENTS_MAX = 4096,
 	NEAR = 4,		// descriptors looked at beside the last
 	RECENT = 32,		// processes remembered to have held sockets
@@ -40,18 +39,10 @@ enum {
 	HIDDEN = -2,
 };
 
-struct entry {
-	struct process process;
-	struct entry *next;
-	uint64_t ticks;
-	char *path, *arguments, *user;
-};
-
 struct process_finder {
 	int diag;
 	pid_t keeper;
-	struct entry *buckets[BUCKETS];
-	size_t count;
+	struct known *known;
 	uint64_t boot;		// ns since the epoch
 	uint64_t tick;		// ns
 	char user[64];		// the last name asked for, and whose it is
@@ -82,9 +73,14 @@ int process_open(struct process_finder **out, int diag, pid_t keeper)
 {
 	struct process_finder *finder = calloc(1, sizeof *finder);
 
-	*out = finder;
-	if (!finder)
+	*out = NULL;
+	if (finder)
+		finder->known = known_open();
+	if (!finder || !finder->known) {
+		free(finder);
 		return -ENOMEM;
+	}
+	*out = finder;
 	finder->diag = diag;
 	finder->keeper = keeper;
 	finder->boot = process_boot();
@@ -92,26 +88,12 @@ int process_open(struct process_finder **out, int diag, pid_t keeper)
 	return 0;
 }
 
-static void free_entry(struct entry *entry)
-{
-	if (!entry)
-		return;
-	free(entry->path);
-	free(entry->arguments);
-	free(entry->user);
-	free(entry);
-}
-
 void process_close(struct process_finder *finder)
 {
 	if (!finder)
 		return;
-	for (int i = 0; i < BUCKETS; i++)
-		for (struct entry *entry = finder->buckets[i], *next; entry; entry = next) {
-			next = entry->next;
-			free_entry(entry);
-		}
 	announced_close(finder->announced);
+	known_close(finder->known);
 	free(finder);
 }
 
@@ -189,9 +171,9 @@ static char *name_user(struct process_finder *finder, uid_t uid)
 	return strdup(finder->user);
 }
 
-static struct entry *describe(struct process_finder *finder, const struct tree_process *seen, char *path)
+static struct known_entry *describe(struct process_finder *finder, const struct tree_process *seen, char *path)
 {
-	struct entry *entry = calloc(1, sizeof *entry);
+	struct known_entry *entry = calloc(1, sizeof *entry);
 	const char *last = strrchr(path, '/');
 
 	if (!entry) {
@@ -204,9 +186,10 @@ static struct entry *describe(struct process_finder *finder, const struct tree_p
 	entry->process.uid = read_uid(seen->pid);
 	entry->user = name_user(finder, entry->process.uid);
 	if (!entry->arguments || !entry->user) {
-		free_entry(entry);
+		known_free(entry);
 		return NULL;
 	}
+	entry->process.counted = true;
 	entry->process.pid = seen->pid;
 	entry->process.parent = seen->parent;
 	entry->process.start = finder->boot + seen->start * finder->tick;
@@ -218,20 +201,10 @@ static struct entry *describe(struct process_finder *finder, const struct tree_p
 	return entry;
 }
 
-static struct process *insert(struct process_finder *finder, struct entry *entry)
-{
-	struct entry **bucket = &finder->buckets[(unsigned int)entry->process.pid % BUCKETS];
-
-	entry->next = *bucket;
-	*bucket = entry;
-	finder->count++;
-	return &entry->process;
-}
-
 // The entry of a pid, made at its first call.
 static struct process *know(struct process_finder *finder, pid_t pid)
 {
-	struct entry **bucket = &finder->buckets[(unsigned int)pid % BUCKETS], *entry;
+	struct known_entry *entry;
 	struct tree_process seen;
 	char *path;
 
@@ -240,20 +213,15 @@ static struct process *know(struct process_finder *finder, pid_t pid)
 	path = read_path(pid);
 	if (!path)
 		return NULL;
-	for (entry = *bucket; entry; entry = entry->next)
-		if (entry->process.pid == pid && entry->ticks == seen.start &&
-		    (!*path || !strcmp(entry->path, path)))
+	for (entry = known_first(finder->known, pid); entry; entry = known_next(entry))
+		if (entry->ticks == seen.start && (!*path || !strcmp(entry->path, path)))
 			break;
 	if (entry) {
 		free(path);
 		return &entry->process;
 	}
-	if (finder->count == PROCESSES_MAX) {
-		free(path);
-		return NULL;
-	}
 	entry = describe(finder, &seen, path);
-	return entry ? insert(finder, entry) : NULL;
+	return entry ? known_add(finder->known, entry) : NULL;
 }
 
 // --- announced --------------------------------------------------------------------
@@ -268,15 +236,15 @@ static bool is_end_of(const char *path, const char *end)
 
 static struct process *recall(const struct process_finder *finder, const struct redirect_owner *owner, uint64_t ticks)
 {
-	for (struct entry *entry = finder->buckets[(unsigned int)owner->pid % BUCKETS]; entry; entry = entry->next)
-		if (entry->process.pid == owner->pid && entry->ticks == ticks && is_end_of(entry->path, owner->path))
+	for (struct known_entry *entry = known_first(finder->known, owner->pid); entry; entry = known_next(entry))
+		if (entry->ticks == ticks && is_end_of(entry->path, owner->path))
 			return &entry->process;
 	return NULL;
 }
 
 static struct process *take_over(struct process_finder *finder, const struct redirect_owner *owner, uint64_t ticks)
 {
-	struct entry *entry = finder->count < PROCESSES_MAX ? calloc(1, sizeof *entry) : NULL;
+	struct known_entry *entry = calloc(1, sizeof *entry);
 
 	if (!entry)
 		return NULL;
@@ -285,14 +253,14 @@ static struct process *take_over(struct process_finder *finder, const struct red
 	entry->arguments = strdup(owner->arguments);
 	entry->user = name_user(finder, owner->uid);
 	if (!entry->path || !entry->arguments || !entry->user) {
-		free_entry(entry);
+		known_free(entry);
 		return NULL;
 	}
-	entry->process = (struct process){.pid = owner->pid, .parent = owner->parent, .uid = owner->uid,
+	entry->process = (struct process){.counted = true, .pid = owner->pid, .parent = owner->parent, .uid = owner->uid,
 		.start = finder->boot + ticks * finder->tick,
 		.path = entry->path, .arguments = entry->arguments, .user = entry->user};
 	snprintf(entry->process.name, sizeof entry->process.name, "%s", owner->name);
-	return insert(finder, entry);
+	return known_add(finder->known, entry);
 }
 
 // /proc knows more while the process is there: all of its path and arguments. That it
@@ -307,7 +275,7 @@ int process_announce(struct process_finder *finder, const struct redirect_owner 
 	if (!process)
 		process = take_over(finder, owner, ticks);
 	if (!process)
-		return -ENOSPC;
+		return -ENOMEM;
 	if (!finder->announced)
 		finder->announced = announced_open();
 	if (!finder->announced)

@@ -27,6 +27,8 @@ struct process {
 	const char *arguments;	// joined by spaces, cut at 4096 bytes
 	const char *user;	// the uid's name, or its number
 	void *tag;		// the caller's own; NULL at first
+	unsigned int held;	// process_keep()'s count
+	bool counted;		// a finder's: false for one that a test makes itself
 };
 
 struct process_finder;
@@ -46,7 +48,8 @@ void process_close(struct process_finder *finder);
 //
 // The process that holds the socket of `protocol` (IPPROTO_TCP, IPPROTO_UDP,
 // IPPROTO_ICMP) at `local`, speaking to `remote`. NULL when it cannot be had.
-// Owned by the finder and valid until process_close().
+// Owned by the finder, and valid until another is asked for or announced; from
+// process_keep() until process_let() in any case. At the latest it goes with the finder.
 struct process *process_find(struct process_finder *finder, int protocol,
 			     const struct sockaddr *local, const struct sockaddr *remote);
 
@@ -54,8 +57,12 @@ struct process *process_find(struct process_finder *finder, int protocol,
 // NULL when there is none (any more). As long valid.
 struct process *process_read(struct process_finder *finder, pid_t pid);
 
+// NULL in, NULL out. Each keep wants its let.
+struct process *process_keep(struct process *process);
+void process_let(struct process *process);
+
 // What redirect_read() said of a flow: process_find() answers with it from then on. Of
-// very many the oldest are forgotten. 0 or -errno. (For `local`, where this is all
+// very many flows the oldest are forgotten. 0 or -errno. (For `local`, where this is all
 // that is known, the finder is opened with -1 and 0.)
 int process_announce(struct process_finder *finder, const struct redirect_owner *owner);
 

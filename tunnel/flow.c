@@ -35,6 +35,7 @@ struct flow_table *flow_table_open(void)
 
 static void flow_free(struct flow *f)
 {
+	process_let(f->process);
 	free(f->tls);
 	free(f);
 }

@@ -61,7 +61,7 @@ struct flow {
 	uint64_t id;			// from 1, in the order of first packets
 	uint8_t protocol;
 	union address app, peer;
-	struct process *process;	// NULL: not known
+	struct process *process;	// kept; NULL: not known
 	const char *name;		// the peer's, as the app looked it up; NULL
 	uint64_t started, ended;	// ns since the epoch
 	uint64_t touched;		// monotonic ns, of the last packet

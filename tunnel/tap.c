@@ -109,7 +109,7 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	f->name = names_find(t->names, peer);
 	if (t->parts.owners)
 		t->parts.owners(t->parts.of);
-	f->process = process_find(t->parts.finder, protocol, &app->any, &peer->any);
+	f->process = process_keep(process_find(t->parts.finder, protocol, &app->any, &peer->any));
 	f->inside = protocol != IPPROTO_ICMP && t->parts.inside &&
 		    t->parts.inside(t->parts.of, protocol, &app->any, &peer->any);
 	if (f->inside)

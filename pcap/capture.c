@@ -25,6 +25,7 @@
 #include "pcap/identity.h"
 #include "pcap/outlet.h"
 #include "pcap/roster.h"
+#include "pcap/server.h"
 #include "pcap/stream.h"
 
 enum {
@@ -35,10 +36,15 @@ enum {
 #define NS_PER_S UINT64_C(1000000000)
 #define HOLD_TIME_DEFAULT (10 * NS_PER_S)
 
-enum way { PACKETS, PLAIN, WAYS };
+enum way { PACKETS, PLAIN, SERVED, WAYS };
+
+// What goes that way.
+enum kind { WIRE, PLAINTEXT, KINDS };
 
 struct capture {
 	struct outlet *out[WAYS];	// NULL: not wanted
+	bool takes[WAYS][KINDS];
+	struct server *server;
 	struct capture_filter *filter;
 	struct roster roster;
 	bool *unwanted;			// by a process's number; NULL: all are wanted
@@ -46,7 +52,6 @@ struct capture {
 	uint64_t packets_most;
 	const int32_t *only_pids;
 	const char *const *only_names;
-	bool plain_beside;		// in the packets' file too
 	const uint16_t (*plain_ports)[2];
 	uint32_t plain_segment;
 	struct capture_counters counters;
@@ -56,6 +61,10 @@ struct capture {
 #define EACH_WAY(capture, outlet)                                                                  \
 	for (struct outlet *const *at_ = (capture)->out, *(outlet); at_ < (capture)->out + WAYS; at_++) \
 		if (((outlet) = *at_))
+
+#define EACH_WAY_OF(capture, kind, outlet)                                                         \
+	EACH_WAY(capture, outlet)                                                                  \
+		if ((capture)->takes[at_ - (capture)->out][kind])
 
 static bool stopped(const struct capture *capture)
 {
@@ -108,8 +117,9 @@ uint32_t capture_process(struct capture *capture, const struct capture_process *
 		return 0;
 	number = roster_add(&capture->roster, process);
 	note_wanted(capture, number, is);
-	if (number && is && capture->out[PACKETS])
-		outlet_process(capture->out[PACKETS], number);
+	if (number && is)
+		EACH_WAY_OF(capture, WIRE, outlet)
+			outlet_process(outlet, number);
 	return number;
 }
 
@@ -126,14 +136,16 @@ static uint64_t clock_now(clockid_t clock)
 // Plaintext needs no secrets.
 void capture_hold(struct capture *capture, uint64_t flow)
 {
-	if (capture->out[PACKETS])
-		outlet_hold(capture->out[PACKETS], flow, clock_now(CLOCK_MONOTONIC));
+	uint64_t now = clock_now(CLOCK_MONOTONIC);
+
+	EACH_WAY_OF(capture, WIRE, outlet)
+		outlet_hold(outlet, flow, now);
 }
 
 void capture_secret(struct capture *capture, uint64_t flow, const char *line)
 {
-	if (capture->out[PACKETS])
-		outlet_secret(capture->out[PACKETS], flow, line);
+	EACH_WAY_OF(capture, WIRE, outlet)
+		outlet_secret(outlet, flow, line);
 }
 
 void capture_release(struct capture *capture, uint64_t flow)
@@ -197,8 +209,8 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 	}
 	capture->counters.packets++;
 	capture->counters.bytes += size;
-	if (capture->out[PACKETS])
-		outlet_packet(capture->out[PACKETS], packet, size, false);
+	EACH_WAY_OF(capture, WIRE, outlet)
+		outlet_packet(outlet, packet, size, false);
 	if (capture->counters.packets == capture->packets_most)
 		EACH_WAY(capture, outlet)
 			outlet_end(outlet);
@@ -208,7 +220,10 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 
 bool capture_wants_plain(const struct capture *capture)
 {
-	return capture->plain_beside || capture->out[PLAIN];
+	for (int way = 0; way < WAYS; way++)
+		if (capture->takes[way][PLAINTEXT])
+			return true;
+	return false;
 }
 
 static void put_plain(void *context, const struct capture_packet *packet)
@@ -217,10 +232,8 @@ static void put_plain(void *context, const struct capture_packet *packet)
 	size_t size = size_of(packet->iov, packet->count, packet->size);
 
 	capture->counters.plain++;
-	if (capture->plain_beside)
-		outlet_packet(capture->out[PACKETS], packet, size, true);
-	if (capture->out[PLAIN])
-		outlet_packet(capture->out[PLAIN], packet, size, true);
+	EACH_WAY_OF(capture, PLAINTEXT, outlet)
+		outlet_packet(outlet, packet, size, true);
 }
 
 struct probe {
@@ -383,6 +396,8 @@ void capture_count(const struct capture *capture, struct capture_counters *out)
 	const struct outlet *packets = capture->out[PACKETS];
 
 	*out = capture->counters;
+	if (capture->server)
+		server_count(capture->server, &out->readers, &out->lost);
 	if (!packets)
 		return;
 	out->held_too_long = outlet_held_too_long(packets);
@@ -472,6 +487,7 @@ static int open_packets(struct capture *capture, const struct capture_options *o
 	out.classic = wants_classic(options, options->path);
 	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
 				  .files = options->files };
+	capture->takes[PACKETS][WIRE] = true;
 	return outlet_open(&capture->out[PACKETS], &out, why, why_size);
 }
 
@@ -487,7 +503,7 @@ static int open_plain(struct capture *capture, const struct capture_options *opt
 	if (!options->plain_path)
 		return 0;
 	if (options->path && !strcmp(options->path, options->plain_path)) {
-		capture->plain_beside = true;
+		capture->takes[PACKETS][PLAINTEXT] = true;
 		return 0;
 	}
 	describe(capture, options, &out);
@@ -497,11 +513,34 @@ static int open_plain(struct capture *capture, const struct capture_options *opt
 	out.kept_most = KEPT_MOST;
 	out.identity.snaplen = KEPT_MOST + SLL2_SIZE;
 	out.identity.filter = NULL;
+	capture->takes[PLAIN][PLAINTEXT] = true;
 	return outlet_open(&capture->out[PLAIN], &out, why, why_size);
+}
+
+// Plaintext too, if that is wanted at all.
+static int open_served(struct capture *capture, const struct capture_options *options, char *why,
+		       size_t why_size)
+{
+	struct outlet_options out;
+
+	if (!options->serve)
+		return 0;
+
+	int error = server_open(&capture->server, options->serve, options->in_thread, options->of, why,
+				why_size);
+	if (error)
+		return error;
+	describe(capture, options, &out);
+	out.take = server_take;
+	out.context = capture->server;
+	capture->takes[SERVED][WIRE] = true;
+	capture->takes[SERVED][PLAINTEXT] = options->plain_path != NULL;
+	return outlet_open(&capture->out[SERVED], &out, why, why_size);
 }
 
 static void release(struct capture *capture)
 {
+	server_close(capture->server);
 	capture_filter_close(capture->filter);
 	roster_close(&capture->roster);
 	if (capture->event >= 0)
@@ -526,11 +565,14 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 
 	int error = prepare(capture, options, why, why_size);
 	if (!error)
+		error = open_served(capture, options, why, why_size);
+	if (!error)
 		error = open_plain(capture, options, why, why_size);
 	if (!error)
 		error = open_packets(capture, options, why, why_size);
 	if (error) {
-		outlet_close(capture->out[PLAIN], NULL, 0);
+		EACH_WAY(capture, outlet)
+			outlet_close(outlet, NULL, 0);
 		release(capture);
 		return error;
 	}

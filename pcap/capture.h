@@ -51,6 +51,7 @@ struct capture_options {
 	const char *plain_path;
 	const uint16_t (*plain_ports)[2];	// from, to; ends with 0; before the known ones
 	uint32_t plain_segment;			// payload of a packet at most; 0: as large as can be
+	const char *serve;		// also to who connects here, as pcap/server.h has it; or NULL
 	// Only the packets of these processes: a PID, or a shell pattern over the
 	// name and the last part of the path. Lists end with 0 and NULL; NULL: all.
 	const int32_t *only_pids;
@@ -142,9 +143,9 @@ void capture_tick(struct capture *capture, uint64_t now);
 // NULL while all is well, else the sentence: what happened, to which file.
 const char *capture_error(const struct capture *capture);
 
-// `plain`: packets of plaintext. The others: packets that the filter took, and their IP bytes before any cut. Of a dead
+// `plain`: packets of plaintext; `lost`: packets, by readers that were too slow. The others: packets that the filter took, and their IP bytes before any cut. Of a dead
 // capture, `packets` are those that the file has.
-struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain; };
+struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain, readers, lost; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
 
 // The next file begins with the next packet's time at the latest: now.

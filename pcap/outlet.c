@@ -526,23 +526,27 @@ static int refuse(int error, char *why, size_t why_size)
 static int start(struct outlet *outlet, const struct blocks *header, char *why, size_t why_size)
 {
 	const struct outlet_options *options = &outlet->options;
-	char name[NAME_MOST];
+	char name[NAME_MOST] = "readers";
 	struct blocks *to;
-	int error = ring_name(&outlet->ring, name, sizeof(name));
+	struct writer_options writer = {
+		.fd = -1, .folder = -1, .name = name, .queue = options->queue, .event = options->event,
+		.flush_each = options->flush_each, .take = options->take, .context = options->context,
+		.in_thread = options->in_thread, .of = options->of,
+	};
+	int error = options->take ? 0 : ring_name(&outlet->ring, name, sizeof(name));
 
 	if (error)
 		return refuse(error, why, why_size);
-	struct writer_options writer = {
-		.fd = capture_target_open(name, options->descriptor, why, why_size),
-		.name = capture_target_name(name), .queue = options->queue, .event = options->event,
-		.flush_each = options->flush_each, .in_thread = options->in_thread, .of = options->of,
-	};
-	if (writer.fd < 0)
-		return writer.fd;
-	writer.folder = outlet->folder = strcmp(name, "-") ? capture_target_folder(name) : -1;
+	if (!options->take) {
+		writer.name = capture_target_name(name);
+		writer.fd = capture_target_open(name, options->descriptor, why, why_size);
+		if (writer.fd < 0)
+			return writer.fd;
+		writer.folder = outlet->folder = strcmp(name, "-") ? capture_target_folder(name) : -1;
+	}
 	error = writer_open(&outlet->writer, &writer);
 	if (error) {
-		if (writer.fd != options->descriptor)
+		if (writer.fd >= 0 && writer.fd != options->descriptor)
 			close(writer.fd);
 		return refuse(error, why, why_size);
 	}

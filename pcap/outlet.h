@@ -19,7 +19,9 @@
 struct outlet;
 
 struct outlet_options {
-	const char *path;
+	const char *path;		// not with `take`, which is as the writer's
+	void (*take)(void *context, const struct blocks *blocks);
+	void *context;
 	int descriptor, event;
 	bool classic, flush_each;
 	struct ring ring;

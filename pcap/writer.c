@@ -74,6 +74,8 @@ struct writer {
 	int error;			// -errno that ended the file
 	_Atomic uint64_t written;	// packets
 	char *name;
+	void (*take)(void *context, const struct blocks *blocks);
+	void *context;
 	char sentence[512];
 };
 
@@ -256,6 +258,11 @@ static int write_chunk(struct writer *writer, struct chunk *chunk)
 	if (error)
 		return error;
 	blocks_finish(&chunk->blocks);
+	if (writer->take) {
+		writer->take(writer->context, &chunk->blocks);
+		writer->written += chunk->blocks.packets;
+		return 0;
+	}
 
 	error = write_all(writer->fd, chunk->blocks.bytes, chunk->blocks.size, &done);
 	if (!error) {
@@ -341,6 +348,8 @@ static void *run(void *argument)
 	}
 	if (!error)
 		error = writer->failure;
+	if (writer->take)
+		writer->take(writer->context, NULL);
 	int late = close_file(writer);
 	if (error || late)
 		die(writer, error ? error : late);
@@ -507,6 +516,8 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->folder = options->folder;
 	writer->in_thread = options->in_thread;
 	writer->of = options->of;
+	writer->take = options->take;
+	writer->context = options->context;
 	writer->name = strdup(options->name);
 	if (!writer->name)
 		goto fail;

@@ -13,10 +13,14 @@
 struct writer;
 
 struct writer_options {
-	int fd;			// taken over by an open that succeeds
+	int fd;			// taken over by an open that succeeds; -1 with `take`
 	int folder;		// where writer_next()'s files are; borrowed
 	int event;		// an eventfd: no longer full, failed, ended; borrowed
 	const char *name;	// for sentences
+	// Not NULL: gets the records, checksums finished, instead of a file, on
+	// the writer's thread; blocks are NULL at the end.
+	void (*take)(void *context, const struct blocks *blocks);
+	void *context;
 	size_t queue;		// bytes; full from here on, until half of it is written
 	bool flush_each;	// no waiting for company
 	void (*in_thread)(void *of);	// as capture_options'

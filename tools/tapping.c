@@ -30,6 +30,7 @@
 
 TEXT(set_write, capture.path)
 TEXT(set_plain, capture.plain_path)
+TEXT(set_serve, capture.serve)
 TEXT(set_filter, capture.filter)
 TEXT(set_keylog, keylog_path)
 TEXT(set_flows, flows_path)
@@ -238,6 +239,7 @@ const struct option_row tapping_rows[] = {
 	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets", set_plain},
 	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)", set_plain_port},
 	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},
+	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)", set_serve},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
 	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
@@ -264,8 +266,10 @@ static int settle_capture(struct tapping *t, char *why, size_t why_size)
 	c->only_pids = t->only_pids[0] ? t->only_pids : NULL;
 	c->only_names = t->only_names[0] ? t->only_names : NULL;
 	c->plain_ports = t->plain_ports[0][0] ? t->plain_ports : NULL;
-	if (!c->path && (c->rotate_size || c->rotate_seconds || c->files || c->packets))
-		wrong = "-C, -G, -W and -c are for a capture: give -w as well";
+	if (!c->path && (c->rotate_size || c->rotate_seconds || c->files))
+		wrong = "-C, -G and -W are for files of packets: give -w as well";
+	else if (!c->path && !c->serve && c->packets)
+		wrong = "-c counts the packets of a capture: give -w as well";
 	else if (c->files && !c->rotate_size && !c->rotate_seconds)
 		wrong = "-W is a number of files: give -C or -G, which end one, as well";
 	else if (c->path && !strcmp(c->path, "-") && (c->rotate_size || c->rotate_seconds))

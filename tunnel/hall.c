@@ -99,7 +99,7 @@ static int open_capture(struct hall *h)
 	size_t n = 0;
 	int error;
 
-	if (!o->capture.path && !o->capture.plain_path)
+	if (!o->capture.path && !o->capture.plain_path && !o->capture.serve)
 		return 0;
 	for (int i = 0; h->tapped[i] && n < sizeof(comment); i++)
 		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);
@@ -112,10 +112,10 @@ static int open_capture(struct hall *h)
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
 	if (!error)
 		h->capture_descriptor = -1;
-	if (!error || error == -EINVAL)
+	if (!error || error == -EINVAL || error == -EADDRINUSE || error == -EADDRNOTAVAIL)
 		return error;
-	// The program comes first; a wrong filter is the command line's fault, a
-	// file that cannot be had is not.
+	// The program comes first; a wrong filter or port is the command line's
+	// fault, a file that cannot be had is not.
 	log_error("%s; the program goes on", h->why);
 	h->capture = NULL;
 	h->no_capture = true;
@@ -224,6 +224,8 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 	if (!h->capture)
 		return !h->no_capture;
 	capture_count(h->capture, counters);
+	if (counters->lost)
+		log_note("readers over TCP were too slow for %llu packets", (unsigned long long)counters->lost);
 	if (!capture_close(h->capture, h->why, sizeof(h->why)))
 		return true;
 	if (!said)
@@ -274,6 +276,9 @@ static void say_counters(const struct hall *h)
 	log_note("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
 		 (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
 		 c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
+	if (h->options->capture.serve)
+		log_note("%llu reader%s over TCP; slow ones have lost %llu packets", (unsigned long long)c.readers,
+			 c.readers == 1 ? "" : "s", (unsigned long long)c.lost);
 }
 
 static bool is_for_the_capture(const struct hall *h, uint32_t number)
@@ -285,6 +290,8 @@ static bool is_for_the_capture(const struct hall *h, uint32_t number)
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (number == SIGUSR1)
 		say_counters(h);
+	else if (h->in_thread && !h->options->capture.rotate_size && !h->options->capture.rotate_seconds)
+		log_note("there is no next file: without -C or -G its folder is out of reach");
 	else
 		capture_turn(h->capture, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	return true;

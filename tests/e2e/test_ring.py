@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # test_ring - captures in several files and with an end, and the signals that go with them.
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 
-from e2e import wireshark
+from e2e import local, wireshark
+from e2e.scenario import only
 from peers import sockets
 
 TALK = """
@@ -114,3 +117,32 @@ def test_only_some_processes(t):
                  options=["-w", path, "--only-name", "oth*"]).ok()
     t.equal({n.split("[")[0] for n in wireshark.column(path, "frame", "frame.interface_name")}, {"other"}, "captured")
     t.equal(len([f for f in done.flows if f["protocol"] == "tcp"]), 2, "flows")
+
+
+def echo_or_not(connection):
+    with contextlib.suppress(ConnectionError):
+        sockets.echo(connection)
+
+
+@only("root")
+def test_local_turns_and_ends(t):
+    """The user that local becomes makes the later files, confined as it is; -c ends it."""
+    os.mkdir(f"{t.home}/ring", 0o755)
+    os.chmod(f"{t.home}/ring", 0o777)
+    server = t.keep(sockets.Server(t, echo_or_not))
+    python = local.copy_of_python(t, "wanted")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    path = f"{t.home}/ring/out.pcapng"
+    tap = local.Local(t, "wanted", "-w", path, "-C", "100", "-c", "14", "--pcap-over-ip", str(port))
+    reader = socket.create_connection(("127.0.0.1", port), 10)
+    t.equal(local.ask(t, python, "127.0.0.1", server.port), "hello", "through the tap")
+    tap.process.send_signal(signal.SIGUSR2)
+    t.until(lambda: os.path.exists(f"{path}1"), "the next file")
+    t.true(os.stat(f"{path}1").st_uid != 0, "the next file is not root's")
+    local.ask(t, python, "127.0.0.1", server.port)  # is cut short by the end
+    t.equal(tap.process.wait(20), 0, "status")
+    t.equal(wireshark.sound(path) + wireshark.sound(f"{path}1"), 14, "packets")
+    with open(f"{t.home}/read.pcapng", "wb") as file, reader.makefile("rb") as stream:
+        file.write(stream.read())
+    t.equal(wireshark.sound(f"{t.home}/read.pcapng"), 14, "packets that the reader got")

@@ -21,14 +21,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "extension/container.h"
 #include "extension/tree.h"
 
 enum {
-	CGROUP_MAX = 8192,
 	SOCKETS_MAX = 4 << 20,
 	NETWORKS_MAX = 4096,
-	ID_DIGITS = 64,
-	ID_SHOWN = 12,
 	// Of /proc/net: TCP_CLOSE and TCP_LISTEN. UDP says 1 when it is connected.
 	STATE_CLOSED = 7,
 	STATE_LISTENS = 10,
@@ -175,23 +173,7 @@ static int count_connections(const struct list *list, pid_t pid)
 	return count;
 }
 
-// --- control groups and containers ----------------------------------------------
-
-static void read_cgroup(pid_t pid, char text[CGROUP_MAX])
-{
-	size_t used = 0;
-	char path[32];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && used < CGROUP_MAX - 1 && (n = read(fd, text + used, CGROUP_MAX - 1 - used)) > 0)
-		used += (size_t)n;
-	if (fd >= 0)
-		close(fd);
-	text[used] = '\0';
-}
+// --- control groups -------------------------------------------------------------
 
 // Of lines "ID:CONTROLLERS:PATH" the unified hierarchy's is "0::PATH": cgroups(7).
 static char *unified_path(const char *text)
@@ -204,68 +186,13 @@ static char *unified_path(const char *text)
 	return strndup(line, strcspn(line, "\n"));
 }
 
-// Among words that these part, one of just so many digits.
-static const char *find_id(const char *part, size_t size)
-{
-	for (size_t at = 0, word; at < size; at += word + 1) {
-		word = strcspn(part + at, "-_:./\n");
-		if (word == ID_DIGITS && strspn(part + at, "0123456789abcdef") >= word)
-			return part + at;
-	}
-	return NULL;
-}
-
-static void keep(char out[LIST_CONTAINER_SIZE], const char *text, size_t size)
-{
-	if (size >= LIST_CONTAINER_SIZE)
-		size = LIST_CONTAINER_SIZE - 1;
-	memcpy(out, text, size);
-	out[size] = '\0';
-}
-
-// podman's conmon stands outside, in a group that is named after the container, and
-// LXC's monitor likewise.
-static void read_line(const char *line, size_t size, char out[LIST_CONTAINER_SIZE])
-{
-	static const char payload[] = "lxc.payload.", conmon[] = "libpod-conmon-";
-	const char *end = line + size, *id;
-	bool after_lxc = false;
-
-	for (const char *part = line; part < end; part += size + 1) {
-		size = strcspn(part, "/\n");
-		if (!strncmp(part, conmon, sizeof conmon - 1))
-			continue;
-		if ((id = find_id(part, size)) && id < part + size)
-			keep(out, id, ID_SHOWN);
-		else if (size > sizeof payload - 1 && !strncmp(part, payload, sizeof payload - 1))
-			keep(out, part + sizeof payload - 1, size - (sizeof payload - 1));
-		else if (after_lxc && size)
-			keep(out, part, size);
-		after_lxc = size == 3 && !strncmp(part, "lxc", 3);
-	}
-}
-
-bool list_container(const char *cgroup, char out[LIST_CONTAINER_SIZE])
-{
-	*out = '\0';
-	for (const char *line = cgroup; *line; line += line[0] == '\n') {
-		size_t size = strcspn(line, "\n");
-
-		read_line(line, size, out);
-		if (*out)
-			return true;
-		line += size;
-	}
-	return false;
-}
-
 // --- the list -------------------------------------------------------------------
 
 static int add_row(struct list *list, const struct tree_process *seen)
 {
 	struct list_row *row = &list->rows[list->count];
 	unsigned long network, ours = network_of(getpid());
-	char text[CGROUP_MAX];
+	char text[CONTAINER_CGROUP_MAX];
 
 	row->process = process_read(list->finder, seen->pid);
 	if (!row->process)
@@ -274,8 +201,8 @@ static int add_row(struct list *list, const struct tree_process *seen)
 	row->network = !network || !ours ? LIST_UNSEEN : network == ours ? LIST_HERE : LIST_ELSEWHERE;
 	if (network)
 		visit_network(list, seen->pid, network);
-	read_cgroup(seen->pid, text);
-	list_container(text, row->container);
+	container_cgroup(seen->pid, text);
+	container_name(text, row->container);
 	row->cgroup = unified_path(text);
 	if (!row->cgroup)
 		return -ENOMEM;

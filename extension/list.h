@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "extension/container.h"
 #include "extension/process.h"
 
 struct list;
@@ -15,12 +16,10 @@ struct list;
 // UNSEEN: the kernel does not say, as of another user's process.
 enum list_network { LIST_UNSEEN, LIST_HERE, LIST_ELSEWHERE };
 
-enum { LIST_CONTAINER_SIZE = 64 };
-
 struct list_row {
 	const struct process *process;
 	const char *cgroup;			// in the unified hierarchy; "" where not seen
-	char container[LIST_CONTAINER_SIZE];	// see list_container()
+	char container[CONTAINER_SIZE];	// see container_name()
 	int connections;			// connected TCP and UDP sockets; -1: not seen
 	enum list_network network;		// whose network namespace: ours, or another
 };
@@ -32,10 +31,5 @@ void list_close(struct list *list);
 
 size_t list_count(const struct list *list);
 const struct list_row *list_row(const struct list *list, size_t index);
-
-// The innermost container that /proc/PID/cgroup (its text) puts a process in: the
-// first 12 of the 64 hex digits that docker, podman, containerd and CRI-O name it by,
-// or LXC's name for it. False, and "", where there is none.
-bool list_container(const char *cgroup, char out[LIST_CONTAINER_SIZE]);
 
 #endif

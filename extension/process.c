@@ -175,6 +175,7 @@ static struct known_entry *describe(struct process_finder *finder, const struct 
 {
 	struct known_entry *entry = calloc(1, sizeof *entry);
 	const char *last = strrchr(path, '/');
+	char cgroup[CONTAINER_CGROUP_MAX];
 
 	if (!entry) {
 		free(path);
@@ -198,6 +199,8 @@ static struct known_entry *describe(struct process_finder *finder, const struct 
 	entry->process.path = entry->path;
 	entry->process.arguments = entry->arguments;
 	entry->process.user = entry->user;
+	container_cgroup(seen->pid, cgroup);
+	container_name(cgroup, entry->process.container);
 	return entry;
 }
 
@@ -260,6 +263,7 @@ static struct process *take_over(struct process_finder *finder, const struct red
 		.start = finder->boot + ticks * finder->tick,
 		.path = entry->path, .arguments = entry->arguments, .user = entry->user};
 	snprintf(entry->process.name, sizeof entry->process.name, "%s", owner->name);
+	container_name(owner->cgroup, entry->process.container);
 	return known_add(finder->known, entry);
 }
 

@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "extension/container.h"
+
 struct process {
 	pid_t pid, parent;
 	uid_t uid;
@@ -26,6 +28,7 @@ struct process {
 	const char *path;	// "" where it cannot be read
 	const char *arguments;	// joined by spaces, cut at 4096 bytes
 	const char *user;	// the uid's name, or its number
+	char container[CONTAINER_SIZE];	// as container_name() says; "": none
 	void *tag;		// the caller's own; NULL at first
 	unsigned int held;	// process_keep()'s count
 	bool counted;		// a finder's: false for one that a test makes itself

@@ -76,6 +76,7 @@ struct capture_process {
 	uint32_t uid;
 	uint64_t start;			// ns since the epoch; 0: not known
 	const char *name, *path, *arguments, *user;
+	const char *container;		// its name or number; or NULL
 };
 uint32_t capture_process(struct capture *capture, const struct capture_process *process);
 

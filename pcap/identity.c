@@ -3,7 +3,7 @@
 //
 // A process is told to three kinds of readers: anyone who shows an interface's name
 // (frame.interface_name is "curl[4123]"), anyone who shows its description
-// ("/usr/bin/curl https://example.com/ (user, started 2026-01-02T03:04:05Z)"),
+// ("/usr/bin/curl https://example.com/ (user, started 2026-01-02T03:04:05Z, parent 4100)"),
 // and those that know Darwin's process blocks.
 
 #include "pcap/identity.h"
@@ -51,16 +51,21 @@ static void started(char *text, size_t size, uint64_t start)
 
 static char *describe(const struct capture_process *process)
 {
-	char when[64], uid[16], *text;
-	const char *user = process->user;
+	char when[64], uid[16], parent[32] = "", *text;
+	const char *user = process->user, *container = process->container;
 
 	snprintf(uid, sizeof(uid), "uid %u", process->uid);
 	started(when, sizeof(when), process->start);
 	if (!user || !*user)
 		user = uid;
-	if (asprintf(&text, "%s%s%s (%s%s)", process->path ? process->path : name_of(process),
+	if (process->parent > 0)
+		snprintf(parent, sizeof(parent), ", parent %d", process->parent);
+	if (!container || !*container)
+		container = NULL;
+	if (asprintf(&text, "%s%s%s (%s%s%s%s%s)", process->path ? process->path : name_of(process),
 		     process->arguments && *process->arguments ? " " : "",
-		     process->arguments ? process->arguments : "", user, when) < 0)
+		     process->arguments ? process->arguments : "", user, when, parent,
+		     container ? ", container " : "", container ? container : "") < 0)
 		return NULL;
 	return text;
 }

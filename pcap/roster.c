@@ -45,13 +45,14 @@ uint32_t roster_add(struct roster *roster, const struct capture_process *process
 	if (roster->count == ROSTER_MOST || !grow(roster))
 		return 0;
 	at = malloc(room_for(process->name) + room_for(process->path) +
-		    room_for(process->arguments) + room_for(process->user));
+		    room_for(process->arguments) + room_for(process->user) + room_for(process->container));
 	if (!at)
 		return 0;
 	copy.name = place(&at, process->name);
 	copy.path = place(&at, process->path);
 	copy.arguments = place(&at, process->arguments);
 	copy.user = place(&at, process->user);
+	copy.container = place(&at, process->container);
 	roster->list[roster->count++] = copy;
 	return roster->count;
 }

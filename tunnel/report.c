@@ -202,6 +202,7 @@ static void add_process(cJSON *o, const struct process *p)
 	cJSON_AddNumberToObject(t, "uid", p->uid);
 	add_text(t, "user", p->user);
 	add_time(t, "start", p->start);
+	add_text(t, "container", p->container);
 }
 
 char *report_json(const struct flow *f)

@@ -90,6 +90,7 @@ static uint32_t process_number(struct tap *t, struct process *p)
 		struct capture_process named = {
 			.pid = p->pid, .parent = p->parent, .uid = p->uid, .start = p->start,
 			.name = p->name, .path = p->path, .arguments = p->arguments, .user = p->user,
+			.container = p->container,
 		};
 		// NOLINTNEXTLINE(performance-no-int-to-ptr): a number, never followed
 		p->tag = (void *)(uintptr_t)capture_process(t->parts.capture, &named);
@@ -173,8 +174,9 @@ static void comment_text(const struct flow *f, char *out, size_t size)
 {
 	const struct process *p = f->process;
 
-	snprintf(out, size, "process %s[%d] %s uid %u (%s): %s", p->name, (int)p->pid, p->path,
-		 (unsigned)p->uid, p->user, p->arguments);
+	snprintf(out, size, "process %s[%d] %s uid %u (%s) parent %d%s%s: %s", p->name, (int)p->pid, p->path,
+		 (unsigned)p->uid, p->user, (int)p->parent, p->container[0] ? " container " : "", p->container,
+		 p->arguments);
 }
 
 static void give(struct tap *t, struct flow *f, const struct tun_packet *packet, bool outgoing)

@@ -50,7 +50,7 @@ static void texts_of_a_process(void **state)
 		} else if (walk.type == WALK_INTERFACE && walk.interfaces == 2) {
 			assert_true(walk_says(&walk, 2, "curl[4123]"));
 			assert_true(walk_says(&walk, 3, "/usr/bin/curl -s http://example.test/ "
-						"(ann, started 2023-11-14T22:13:20Z)"));
+						"(ann, started 2023-11-14T22:13:20Z, parent 1, container 0123abcd)"));
 			seen++;
 		} else if (walk.type == WALK_PROCESS) {
 			assert_int_equal(walk32(walk.body), 4123);

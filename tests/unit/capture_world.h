@@ -147,7 +147,7 @@ static inline uint32_t add_curl(struct capture *capture)
 {
 	struct capture_process process = {
 		.pid = 4123, .parent = 1, .uid = 1000, .start = START, .name = "curl",
-		.path = "/usr/bin/curl", .arguments = "-s http://example.test/", .user = "ann",
+		.path = "/usr/bin/curl", .arguments = "-s http://example.test/", .user = "ann", .container = "0123abcd",
 	};
 
 	return capture_process(capture, &process);

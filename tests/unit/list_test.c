@@ -43,9 +43,9 @@ static void test_containers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		char container[LIST_CONTAINER_SIZE] = "before";
+		char container[CONTAINER_SIZE] = "before";
 
-		if (list_container(rows[i].cgroup, container) != (rows[i].container[0] != '\0') ||
+		if (container_name(rows[i].cgroup, container) != (rows[i].container[0] != '\0') ||
 		    strcmp(container, rows[i].container))
 			fail_msg("%s is in \"%s\", not \"%s\"", rows[i].cgroup, container, rows[i].container);
 	}

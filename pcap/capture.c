@@ -200,6 +200,7 @@ static bool admit(struct capture *capture, const struct capture_packet *packet, 
 void capture_packet(struct capture *capture, const struct capture_packet *packet)
 {
 	size_t size = size_of(packet->iov, packet->count, packet->size);
+	bool taken = false;
 
 	if (!size || stopped(capture))
 		return;
@@ -207,10 +208,12 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 		capture->counters.filtered++;
 		return;
 	}
+	EACH_WAY_OF(capture, WIRE, outlet)
+		taken |= outlet_packet(outlet, packet, size, false);
+	if (!taken)
+		return;
 	capture->counters.packets++;
 	capture->counters.bytes += size;
-	EACH_WAY_OF(capture, WIRE, outlet)
-		outlet_packet(outlet, packet, size, false);
 	if (capture->counters.packets == capture->packets_most)
 		EACH_WAY(capture, outlet)
 			outlet_end(outlet);
@@ -231,9 +234,11 @@ static void put_plain(void *context, const struct capture_packet *packet)
 	struct capture *capture = context;
 	size_t size = size_of(packet->iov, packet->count, packet->size);
 
-	capture->counters.plain++;
+	bool taken = false;
+
 	EACH_WAY_OF(capture, PLAINTEXT, outlet)
-		outlet_packet(outlet, packet, size, true);
+		taken |= outlet_packet(outlet, packet, size, true);
+	capture->counters.plain += taken;
 }
 
 struct probe {

@@ -428,7 +428,7 @@ static bool put_held(struct outlet *outlet, struct held *held, const struct capt
 	return true;
 }
 
-static void put(struct outlet *outlet, const struct capture_packet *packet, const struct frame *frame,
+static bool put(struct outlet *outlet, const struct capture_packet *packet, const struct frame *frame,
 		uint32_t number)
 {
 	struct blocks *to;
@@ -437,16 +437,17 @@ static void put(struct outlet *outlet, const struct capture_packet *packet, cons
 	repeat_secrets(outlet, packet->flow);
 	const struct source *source = declare(outlet, number);
 	if (outlet->ending || !source)
-		return;
+		return false;
 	count(&outlet->interfaces[source->interface - 1], packet->time);
 	to = writer_begin(outlet->writer);
 	if (to)
 		writer_end(outlet->writer, encode(outlet, to, packet, frame, source->interface - 1,
 						  (int64_t)source->process - 1));
 	outlet->file_packets++;
+	return true;
 }
 
-void outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain)
+bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain)
 {
 	uint32_t kept_most = outlet->options.kept_most;
 	uint32_t process = roster_find(outlet->options.roster, packet->process) ? packet->process : 0;
@@ -459,11 +460,12 @@ void outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 	};
 
 	if (outlet->ending || writer_stopped(outlet->writer))
-		return;
+		return false;
 	outlet->last_time = packet->time;
 	sll2_header(frame.link, packet->outgoing, first_byte(packet), 1);
-	if (!held || !put_held(outlet, held, packet, &frame, source))
-		put(outlet, packet, &frame, source);
+	if (held && put_held(outlet, held, packet, &frame, source))
+		return true;
+	return put(outlet, packet, &frame, source);
 }
 
 void outlet_passed_over(struct outlet *outlet, uint32_t process)

@@ -40,8 +40,9 @@ int outlet_open(struct outlet **out, const struct outlet_options *options, char 
 
 // An interface for the process, if there is none yet; packets do it themselves.
 void outlet_process(struct outlet *outlet, uint32_t process);
-// `size`: IP bytes; `plain`: not as it was on the wire. The filter took it.
-void outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain);
+// `size`: IP bytes; `plain`: not as it was on the wire. The filter took it. False:
+// it is one too many.
+bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain);
 // One that the filter did not take.
 void outlet_passed_over(struct outlet *outlet, uint32_t process);
 

@@ -2,9 +2,11 @@
 // pcapng_fuzz - any sequence of calls makes a file that two readers accept.
 //
 // The input is a program: a byte says which call, the next ones what with. The
-// file goes to memory; an independent walker and libpcap then read it, and
-// both must find as many packets as the capture says it took.
+// file goes to memory, or a ring of files to a folder in it; an independent walker
+// and libpcap then read each, and both must find as many packets, over all files,
+// as the capture says it took.
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pcap/pcap.h>
 #include <stdint.h>
@@ -100,12 +102,54 @@ static void call_name(struct capture *capture, struct input *input)
 		     take_text(input, name, sizeof(name)));
 }
 
+static struct stream *streams[4];
+
+static void call_stream(struct capture *capture, struct input *input)
+{
+	static uint8_t bytes[70000];
+	struct sockaddr_in app = { .sin_family = AF_INET, .sin_port = take(input, 1) }, peer = app;
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = app.sin_port };
+	uint32_t how = take(input, 1);
+	struct stream **stream = &streams[how % 4];
+	bool v6 = how & 4, outgoing = how & 8;
+	struct capture_plain plain = {
+		.time = take(input, 4), .process = take(input, 1) % 8,
+		.app = v6 ? (void *)&six : (void *)&app, .peer = v6 ? (void *)&six : (void *)&peer,
+		.protocol = how & 16 ? "h2" : NULL, .comment = how & 32 ? "c" : NULL,
+	};
+
+	if (!*stream)
+		*stream = capture_plain_open(capture, &plain);
+	if (!*stream)
+		return;
+	switch (how >> 6) {
+	case 0:
+		capture_plain_finish(*stream, outgoing, plain.time);
+		break;
+	case 1:
+		capture_plain_reset(*stream, outgoing, plain.time);
+		capture_plain_close(*stream);
+		*stream = NULL;
+		break;
+	default:
+		capture_plain_data(*stream, outgoing, bytes, take(input, 3) % sizeof(bytes), plain.time);
+	}
+}
+
+static void close_streams(void)
+{
+	for (int i = 0; i < 4; i++) {
+		capture_plain_close(streams[i]);
+		streams[i] = NULL;
+	}
+}
+
 static void call(struct capture *capture, struct input *input)
 {
 	char line[256];
 	uint32_t flow;
 
-	switch (take(input, 1) % 8) {
+	switch (take(input, 1) % 12) {
 	case 0:
 		call_process(capture, input);
 		break;
@@ -124,6 +168,15 @@ static void call(struct capture *capture, struct input *input)
 		break;
 	case 5:
 		capture_tick(capture, take(input, 1) & 1 ? capture_deadline(capture) : 0);
+		break;
+	case 6:
+		capture_turn(capture, (uint64_t)take(input, 4) << 30);
+		break;
+	case 7:
+		capture_forget(capture, take(input, 1) % 8);
+		break;
+	case 8:
+		call_stream(capture, input);
 		break;
 	default:
 		call_packet(capture, input);
@@ -167,18 +220,40 @@ static uint64_t count_by_libpcap(const uint8_t *bytes, size_t size)
 	return packets;
 }
 
-static void check(int memory, bool classic, uint64_t packets)
+// How many packets both find in the file.
+static uint64_t check(int file, bool classic)
 {
 	struct stat status;
 	uint8_t *bytes;
+	uint64_t packets;
 
-	require(!fstat(memory, &status), "fstat");
+	require(!fstat(file, &status), "fstat");
 	bytes = malloc(status.st_size + 1);
-	require(pread(memory, bytes, status.st_size, 0) == status.st_size, "pread");
+	require(pread(file, bytes, status.st_size, 0) == status.st_size, "pread");
+	packets = count_by_libpcap(bytes, status.st_size);
 	if (!classic)
 		require(count_by_walker(bytes, status.st_size) == packets, "walker counts otherwise");
-	require(count_by_libpcap(bytes, status.st_size) == packets, "libpcap counts otherwise");
 	free(bytes);
+	return packets;
+}
+
+static uint64_t check_ring(const char *path, uint64_t files, bool classic)
+{
+	uint64_t packets = 0;
+
+	for (uint64_t i = 0; i < files; i++) {
+		char name[128], number[24] = "";
+
+		if (i)
+			snprintf(number, sizeof(number), "%llu", (unsigned long long)i);
+		snprintf(name, sizeof(name), "%s%s", path, number);
+		int file = open(name, O_RDONLY | O_CLOEXEC);
+		require(file >= 0, name);
+		packets += check(file, classic);
+		close(file);
+		unlink(name);
+	}
+	return packets;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -186,9 +261,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 	uint32_t how = take(&input, 1);
 	int memory = memfd_create("capture", MFD_CLOEXEC);
-	char comment[128], why[256];
+	char comment[128], why[256], path[64];
+	bool ring = how & 64;
+
+	snprintf(path, sizeof(path), "/dev/shm/apptap-fuzz.%d", getpid());
 	struct capture_options options = {
-		.path = "-",
+		.path = ring ? path : "-",
+		.rotate_size = ring ? take(&input, 2) : 0,
+		.packets = ring && how & 128 ? 20 : 0,
+		.plain_path = how & 128 ? ring ? path : "-" : NULL,
+		.plain_segment = how & 128 ? 1 + take(&input, 2) : 0,
 		.format = how & 1 ? CAPTURE_CLASSIC : CAPTURE_PCAPNG,
 		.comment = take_text(&input, comment, sizeof(comment)),
 		.filter = how & 2 ? "ip6 or udp" : NULL,
@@ -204,9 +286,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(!capture_open(&capture, &options, why, sizeof(why)), why);
 	for (int i = 0; input.left && i < 200; i++)
 		call(capture, &input);
+	close_streams();
 	capture_count(capture, &count);
 	require(!capture_close(capture, why, sizeof(why)), why);
-	check(memory, how & 1, count.packets);
+	uint64_t seen = ring ? check_ring(path, count.files, how & 1) : check(memory, how & 1);
+	require(seen == count.packets + count.plain, "the files have other packets than were taken");
+	if (ring)
+		close(options.descriptor);
 	close(memory);
 	return 0;
 }

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import textwrap
 
 from e2e.world import Skip
 
@@ -60,3 +61,17 @@ def ask(t, program, address, port, prefix=()):
     done = subprocess.run([*prefix, program, "-c", ASK, address, str(port)], env=t.environment() | {"PYTHONHOME": "/usr"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
     return done.stdout.strip() or done.stderr
+
+
+def start_copy(t, program, code, *arguments, prefix=(), environment=None, **kw):
+    """A copy of Python runs this text, with a pipe for its standard input."""
+    return t.popen([*prefix, program, "-c", textwrap.dedent(code), *map(str, arguments)],
+                   t.environment() | {"PYTHONHOME": "/usr"} | (environment or {}), stdin=subprocess.PIPE, **kw)
+
+
+def upper(connection):
+    connection.sendall(connection.recv(99).upper())
+
+
+def names(flows):
+    return sorted(f["process"]["name"] for f in flows)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// alert - names of TLS alerts (the IANA registry "TLS Alerts").
+// alert - names of TLS alerts (the IANA registry "TLS Alerts"), and sending one.
+//
+// wolfSSL's public interface sends close_notify alone, so this calls within: the library is ours,
+// static and of one version.
 
 #include "tls/alert.h"
 
@@ -48,4 +51,11 @@ const char *alert_name(int number)
 	if (number < 0 || (size_t)number >= sizeof(names) / sizeof(*names) || !names[number])
 		return "unknown alert";
 	return names[number];
+}
+
+int SendAlert(WOLFSSL *ssl, int severity, int type);	// src/internal.c
+
+void alert_send(WOLFSSL *ssl, int number)
+{
+	SendAlert(ssl, alert_fatal, number);
 }

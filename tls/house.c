@@ -51,7 +51,10 @@ struct tls_house {
 	struct issuer_key leaf, shadow;
 	struct pair pairs[2];			// P-256, RSA
 	struct leaves *leaves, *verdicts;
-	WOLFSSL_CTX *client, *client_old;	// up to TLS 1.3, up to 1.2
+	WOLFSSL_CTX *client[4];			// up to TLS 1.0, 1.1, 1.2, 1.3
+	uint16_t version_min, version_max;	// 0: not forced
+	struct credential *credentials;
+	size_t credential_count;
 };
 
 static void drop_context(void *context)
@@ -68,6 +71,35 @@ static int add_upstream(struct tls_house *house, const char *path, char *why, si
 	snprintf(why, why_size, added < 0 ? "cannot read %s: %s" : "no certificate in %s%s", path,
 		 added < 0 ? strerror(-added) : "");
 	return added < 0 ? added : -EINVAL;
+}
+
+static int add_lists(struct tls_house *house, const char *path, char *why, size_t why_size)
+{
+	int added = roots_add_lists(&house->roots, path);
+
+	if (added > 0)
+		return 0;
+	snprintf(why, why_size, added < 0 ? "cannot read %s: %s" : "no revocation list in %s%s", path,
+		 added < 0 ? strerror(-added) : "");
+	return added < 0 ? added : -EINVAL;
+}
+
+static int add_credentials(struct tls_house *house, const struct tls_options *options, char *why,
+			   size_t why_size)
+{
+	size_t count = options->client_certificate_count;
+	int error = 0;
+
+	house->credentials = calloc(count + 1, sizeof(*house->credentials));
+	if (!house->credentials)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && !error; i++) {
+		const struct tls_client_certificate *one = &options->client_certificates[i];
+
+		error = credential_open(&house->credentials[i], one->host, one->file, why, why_size);
+		house->credential_count += !error;
+	}
+	return error;
 }
 
 int tls_open(struct tls_house **out, const struct tls_options *options, char *why, size_t why_size)
@@ -93,6 +125,8 @@ int tls_open(struct tls_house **out, const struct tls_options *options, char *wh
 	house->open = true;
 	house->authority = options->authority;
 	house->insecure = options->insecure;
+	house->version_min = options->version_min;
+	house->version_max = options->version_max;
 	house->leaves = leaves_open(LEAVES_MAX, drop_context);
 	house->verdicts = leaves_open(VERDICTS_MAX, free);
 	if (!house->leaves || !house->verdicts)
@@ -102,6 +136,14 @@ int tls_open(struct tls_house **out, const struct tls_options *options, char *wh
 		if (error)
 			goto fail;
 	}
+	if (options->crl) {
+		error = add_lists(house, options->crl, why, why_size);
+		if (error)
+			goto fail;
+	}
+	error = add_credentials(house, options, why, why_size);
+	if (error)
+		goto fail;
 	if (why_size > 0)
 		why[0] = '\0';
 	*out = house;
@@ -117,8 +159,11 @@ void tls_close_house(struct tls_house *house)
 		return;
 	leaves_close(house->leaves);
 	leaves_close(house->verdicts);
-	wolfSSL_CTX_free(house->client);
-	wolfSSL_CTX_free(house->client_old);
+	for (size_t i = 0; i < 4; i++)
+		wolfSSL_CTX_free(house->client[i]);
+	for (size_t i = 0; i < house->credential_count; i++)
+		credential_close(&house->credentials[i]);
+	free(house->credentials);
 	issuer_key_close(&house->leaf);
 	issuer_key_close(&house->shadow);
 	explicit_bzero(house->pairs, sizeof(house->pairs));
@@ -130,22 +175,52 @@ void tls_close_house(struct tls_house *house)
 
 // --- towards the origin -----------------------------------------------------
 
+bool house_versions(const struct tls_house *house, bool client, uint16_t *min, uint16_t *max)
+{
+	uint16_t low = *min, high = *max;
+
+	if (high < 0x0301)
+		return false;
+	if (client && house->version_max && high > house->version_max)
+		high = house->version_max;
+	if (client && house->version_min && high < house->version_min)
+		high = house->version_min;
+	if (low < 0x0301)
+		low = 0x0301;
+	if (client && house->version_min)
+		low = house->version_min;
+	else if (low < 0x0303)
+		low = high < 0x0303 ? low : 0x0303;
+	*min = low;
+	*max = high;
+	return low <= high;
+}
+
 WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max)
 {
-	bool old = version_max < 0x0304;
-	WOLFSSL_CTX **place = old ? &house->client_old : &house->client;
-
-	WOLFSSL_CTX *context = *place;
+	static const struct { WOLFSSL_METHOD *(*method)(void); long without; } kinds[4] = {
+		{ wolfTLSv1_client_method, 0 },
+		{ wolfSSLv23_client_method, WOLFSSL_OP_NO_TLSv1_3 | WOLFSSL_OP_NO_TLSv1_2 },
+		{ wolfSSLv23_client_method, WOLFSSL_OP_NO_TLSv1_3 },
+		{ wolfSSLv23_client_method, 0 },
+	};
+	WOLFSSL_CTX **place = &house->client[version_max - 0x0301], *context = *place;
 
 	if (context)
 		return context;
-	context = wolfSSL_CTX_new(old ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
+	context = wolfSSL_CTX_new(kinds[version_max - 0x0301].method());
 	if (!context)
 		return NULL;
-	wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2);
+	wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1);
+	wolfSSL_CTX_set_options(context, kinds[version_max - 0x0301].without);
 	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
 	*place = context;
 	return context;
+}
+
+const struct credential *house_credential(const struct tls_house *house, const char *host)
+{
+	return credential_find(house->credentials, house->credential_count, host);
 }
 
 // The same chain for the same host.
@@ -247,14 +322,16 @@ static bool make_pair(struct tls_house *house, struct pair *pair, bool rsa)
 }
 
 static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
-				 uint16_t version_max, const struct pair *pair)
+				 uint16_t version, const struct pair *pair)
 {
-	WOLFSSL_CTX *context = wolfSSL_CTX_new(version_max < 0x0304 ? wolfTLSv1_2_server_method()
-								    : wolfSSLv23_server_method());
+	static WOLFSSL_METHOD *(*const methods[4])(void) = {
+		wolfTLSv1_server_method, wolfTLSv1_1_server_method, wolfTLSv1_2_server_method,
+		wolfTLSv1_3_server_method,
+	};
+	WOLFSSL_CTX *context = wolfSSL_CTX_new(methods[version - 0x0301]());
 
 	if (!context)
 		return NULL;
-	wolfSSL_CTX_SetMinVersion(context, WOLFSSL_TLSV1_2);
 	wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, NULL);
 	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
 	// No resumption: a handshake with P-256 is cheap, and whoever resumed
@@ -306,7 +383,6 @@ WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
 	WOLFSSL_CTX *context;
 	size_t size;
 
-	version_max = version_max < 0x0304 ? 0x0303 : 0x0304;
 	if (!leaf_key(key, origin_leaf, verdict, host, version_max, rsa))
 		return NULL;
 	context = leaves_find(house->leaves, key);

@@ -40,23 +40,32 @@ static int add(struct roots *roots, const uint8_t *der, size_t size)
 	return 1;
 }
 
-// DER is never longer than its PEM, so one block of the text's size holds all.
-static int add_text(struct roots *roots, const char *text, size_t size)
+// Room that lives as long as the roots.
+static uint8_t *keep_block(struct roots *roots, size_t size)
 {
 	uint8_t **blocks = realloc(roots->blocks, (roots->block_count + 1) * sizeof(*blocks));
 	uint8_t *block = malloc(size + 1);
-	const char *at = text, *end = text + size;
-	size_t used = 0;
-	int added = 0;
-	long got;
 
 	if (blocks)
 		roots->blocks = blocks;
 	if (!blocks || !block) {
 		free(block);
-		return -ENOMEM;
+		return NULL;
 	}
-	roots->blocks[roots->block_count++] = block;
+	return roots->blocks[roots->block_count++] = block;
+}
+
+// DER is never longer than its PEM, so one block of the text's size holds all.
+static int add_text(struct roots *roots, const char *text, size_t size)
+{
+	uint8_t *block = keep_block(roots, size);
+	const char *at = text, *end = text + size;
+	size_t used = 0;
+	int added = 0;
+	long got;
+
+	if (!block)
+		return -ENOMEM;
 	while ((got = pem_read(&at, end, "CERTIFICATE", block + used, size - used)) != 0) {
 		int error = got > 0 ? add(roots, block + used, got) : 0;
 
@@ -68,7 +77,8 @@ static int add_text(struct roots *roots, const char *text, size_t size)
 	return added;
 }
 
-int roots_add_file(struct roots *roots, const char *path)
+static int add_from(struct roots *roots, const char *path,
+		    int (*take)(struct roots *roots, const char *text, size_t size))
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), added;
 	size_t size = 0;
@@ -77,10 +87,56 @@ int roots_add_file(struct roots *roots, const char *path)
 	if (fd < 0)
 		return -errno;
 	text = pem_load(fd, BUNDLE_MAX, &size);
-	added = text ? add_text(roots, text, size) : -errno;
+	added = text ? take(roots, text, size) : -errno;
 	free(text);
 	close(fd);
 	return added;
+}
+
+int roots_add_file(struct roots *roots, const char *path)
+{
+	return add_from(roots, path, add_text);
+}
+
+static int add_list(struct roots *roots, const uint8_t *der, size_t size)
+{
+	struct der *lists = realloc(roots->lists, (roots->list_count + 1) * sizeof(*lists));
+
+	if (!lists)
+		return -ENOMEM;
+	roots->lists = lists;
+	lists[roots->list_count++] = (struct der){ der, size };
+	return 1;
+}
+
+static int add_lists(struct roots *roots, const char *text, size_t size)
+{
+	uint8_t *block = keep_block(roots, size);
+	const char *at = text, *end = text + size;
+	int added = 0;
+	long got;
+
+	if (!block)
+		return -ENOMEM;
+	if (size > 0 && text[0] == DER_SEQUENCE) {
+		memcpy(block, text, size);
+		return add_list(roots, block, size);
+	}
+	while ((got = pem_read(&at, end, "X509 CRL", block, size)) != 0) {
+		int error = got > 0 ? add_list(roots, block, got) : 0;
+
+		if (error < 0)
+			return error;
+		added += error;
+		block += error > 0 ? got : 0;
+		size -= error > 0 ? got : 0;
+	}
+	return added;
+}
+
+int roots_add_lists(struct roots *roots, const char *path)
+{
+	return add_from(roots, path, add_lists);
 }
 
 void roots_add_system(struct roots *roots)
@@ -105,5 +161,6 @@ void roots_close(struct roots *roots)
 		free(roots->blocks[i]);
 	free(roots->blocks);
 	free(roots->list);
+	free(roots->lists);
 	memset(roots, 0, sizeof(*roots));
 }

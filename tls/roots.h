@@ -16,11 +16,15 @@ struct roots {
 	uint8_t **blocks;		// one for each file
 	size_t block_count;
 	bool system_loaded;
+	struct der *lists;		// revocation lists, views too
+	size_t list_count;
 };
 
 // Adds every certificate of a PEM file; what cannot be parsed is left out.
 // The number added, or -errno.
 int roots_add_file(struct roots *roots, const char *path);
+// Adds every revocation list of a file, PEM or one as DER. The number added, or -errno.
+int roots_add_lists(struct roots *roots, const char *path);
 // Adds the system's, once. SSL_CERT_FILE names them where it is set.
 void roots_add_system(struct roots *roots);
 void roots_close(struct roots *roots);

@@ -14,6 +14,7 @@
 
 #include "tls/tls.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -54,7 +55,9 @@ struct tls {
 	uint8_t *out;		// bytes for the wire: from out_at to out_size
 	size_t out_at, out_size, out_room;
 
+	uint16_t version_min, version_max;	// offered
 	const char *version, *cipher;
+	char group[24];
 	char alpn[ALPN_TEXT_MAX];
 	char host[HELLO_SNI_MAX + 1];	// what the certificate should be for
 	int alert;
@@ -223,6 +226,24 @@ static int settle(struct tls *end, int result)
 	return fail(end, -EPROTO, "%s", wolfSSL_ERR_reason_error_string(error));
 }
 
+void tls_alert_record(uint8_t out[TLS_ALERT_SIZE], const struct hello *hello, int alert)
+{
+	uint16_t version = hello->version_max < 0x0303 ? hello->version_max : 0x0303;
+
+	memcpy(out, (uint8_t[TLS_ALERT_SIZE]){ 21, version >> 8, version & 0xff, 0, 2, 2, alert },
+	       TLS_ALERT_SIZE);
+}
+
+int tls_abort(struct tls *end, int alert)
+{
+	if (!end->ssl || end->finished)
+		return end->broken ? end->broken : -EPIPE;
+	end->finished = true;
+	alert_send(end->ssl, alert);
+	fail(end, -EPROTO, "broken off with the alert %s", alert_name(alert));
+	return tls_flush(end);
+}
+
 bool tls_wants_certificate(const struct tls *origin)
 {
 	return origin->asked;
@@ -240,8 +261,8 @@ const char *tls_error(const struct tls *end)
 
 // --- making an end ----------------------------------------------------------
 
-static struct tls *make(struct tls_house *house, const struct hello *hello, const char *host,
-			const struct tls_wire *wire, void *context)
+static struct tls *make(struct tls_house *house, bool client, const struct hello *hello,
+			const char *host, const struct tls_wire *wire, void *context)
 {
 	struct tls *end = calloc(1, sizeof(*end));
 
@@ -253,13 +274,15 @@ static struct tls *make(struct tls_house *house, const struct hello *hello, cons
 	end->watch = (struct secret_watch){ wire->secret, context };
 	end->version = end->cipher = "";
 	snprintf(end->host, sizeof(end->host), "%s", host);
-	if (hello->version_max < 0x0303)
-		fail(end, -EPROTO, "the app speaks nothing newer than TLS 1.%d",
-		     hello->version_max - 0x0301);
+	end->client = client;
+	end->version_min = hello->version_min;
+	end->version_max = hello->version_max;
+	if (!house_versions(house, client, &end->version_min, &end->version_max))
+		fail(end, -EPROTO, "the app speaks no version of TLS that is allowed");
 	return end;
 }
 
-static int equip(struct tls *end, WOLFSSL_CTX *context, const struct hello *hello)
+static int equip(struct tls *end, WOLFSSL_CTX *context)
 {
 	wolfSSL_CTX_SetIORecv(context, receive);
 	wolfSSL_CTX_SetIOSend(context, transmit);
@@ -268,8 +291,6 @@ static int equip(struct tls *end, WOLFSSL_CTX *context, const struct hello *hell
 		return -ENOMEM;
 	wolfSSL_SetIOReadCtx(end->ssl, end);
 	wolfSSL_SetIOWriteCtx(end->ssl, end);
-	if (hello->version_min >= 0x0304)
-		wolfSSL_SetMinVersion(end->ssl, WOLFSSL_TLSV1_3);
 	secret_watch(end->ssl, &end->watch);
 	// wolfSSL derives the exporter secret only for those who keep what it
 	// is derived from; note_agreement() lets go of that.
@@ -332,25 +353,34 @@ static int see_chain(int verified, WOLFSSL_X509_STORE_CTX *store)
 static int certificate_asked(WOLFSSL *ssl, void *unused)
 {
 	struct tls *end = wolfSSL_GetIOReadCtx(ssl);
+	const struct credential *credential;
 
 	(void)unused;
 	if (!end->client)
 		return 1;
+	credential = house_credential(end->house, end->host);
+	if (credential && credential->pem && credential_show(credential, ssl))
+		return 1;
+	if (credential && !credential->pem) {
+		// wolfSSL says "none" only where nobody is asked; step_client() asks again.
+		wolfSSL_CTX_set_cert_cb(wolfSSL_get_SSL_CTX(ssl), NULL, NULL);
+		return 1;
+	}
 	end->asked = true;
 	return 0;
 }
 
 static int dress_client(struct tls *end, const struct hello *hello)
 {
-	WOLFSSL_CTX *context = house_client(end->house, hello->version_max);
+	WOLFSSL_CTX *context = house_client(end->house, end->version_max);
 	int error;
 
 	if (!context)
 		return -ENOMEM;
-	wolfSSL_CTX_set_cert_cb(context, certificate_asked, NULL);
-	error = equip(end, context, hello);
+	error = equip(end, context);
 	if (error)
 		return error;
+	wolfSSL_SetMinVersion(end->ssl, end->version_min - 0x0301 + WOLFSSL_TLSV1);
 	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, see_chain);
 	wolfSSL_SetCertCbCtx(end->ssl, end);
 	if (hello->sni[0] && wolfSSL_UseSNI(end->ssl, WOLFSSL_SNI_HOST_NAME, hello->sni,
@@ -362,13 +392,12 @@ static int dress_client(struct tls *end, const struct hello *hello)
 int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
 		const char *address, const struct tls_wire *wire, void *context)
 {
-	struct tls *end = make(house, hello, hello->sni[0] ? hello->sni : address, wire, context);
+	struct tls *end = make(house, true, hello, hello->sni[0] ? hello->sni : address, wire, context);
 	int error;
 
 	*out = NULL;
 	if (!end)
 		return -ENOMEM;
-	end->client = true;
 	error = end->broken ? 0 : dress_client(end, hello);
 	if (error) {
 		tls_close(end);
@@ -378,10 +407,21 @@ int tls_connect(struct tls **out, struct tls_house *house, const struct hello *h
 	return 0;
 }
 
+static uint16_t version_number(const char *name)
+{
+	static const char *const names[] = { "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3" };
+	uint16_t at = 3;
+
+	while (at > 0 && strcmp(name, names[at]) != 0)
+		at--;
+	return 0x0301 + at;
+}
+
 static int dress_server(struct tls *end, const struct hello *hello, const struct tls *origin)
 {
 	struct der leaf = { origin->leaf, origin->leaf_size };
-	uint16_t version = strcmp(origin->version, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
+	uint16_t agreed = version_number(origin->version);
+	uint16_t version = agreed < end->version_max ? agreed : end->version_max;
 	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version,
 					    !hello->ecdsa);
 	char alpn[ALPN_TEXT_MAX];
@@ -391,7 +431,7 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 		fail(end, -EPROTO, "no leaf could be minted from the origin's certificate");
 		return 0;
 	}
-	error = equip(end, context, hello);
+	error = equip(end, context);
 	if (error)
 		return error;
 	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, NULL);
@@ -411,7 +451,7 @@ int tls_accept(struct tls **out, struct tls_house *house, const struct hello *he
 	*out = NULL;
 	if (!origin->shaken || !origin->leaf)
 		return -EINVAL;
-	end = make(house, hello, origin->host, wire, context);
+	end = make(house, false, hello, origin->host, wire, context);
 	if (!end)
 		return -ENOMEM;
 	error = end->broken ? 0 : dress_server(end, hello, origin);
@@ -439,17 +479,26 @@ static void note_agreement(struct tls *end)
 {
 	int suite = wolfSSL_get_current_cipher_suite(end->ssl);
 	const char *cipher = wolfSSL_get_cipher_name_iana_from_suite(suite >> 8, suite & 0xff);
+	const char *group = wolfSSL_get_curve_name(end->ssl);
 	char *alpn = NULL;
 	word16 size = 0;
 
 	end->version = wolfSSL_get_version(end->ssl);
 	end->cipher = cipher ? cipher : "";
+	for (size_t i = 0; group && group[i] && i + 1 < sizeof(end->group); i++)
+		end->group[i] = (char)tolower((unsigned char)group[i]);
 	if (wolfSSL_ALPN_GetProtocol(end->ssl, &alpn, &size) == WOLFSSL_SUCCESS && alpn &&
 	    size < sizeof(end->alpn)) {
 		memcpy(end->alpn, alpn, size);
 		end->alpn[size] = '\0';
 	}
 	wolfSSL_FreeArrays(end->ssl);
+}
+
+static int step_client(struct tls *end)
+{
+	wolfSSL_CTX_set_cert_cb(wolfSSL_get_SSL_CTX(end->ssl), certificate_asked, NULL);
+	return wolfSSL_connect(end->ssl);
 }
 
 int tls_handshake(struct tls *end)
@@ -459,7 +508,7 @@ int tls_handshake(struct tls *end)
 	if (end->broken || end->shaken)
 		return end->broken;
 	if (!end->version[0]) {
-		result = end->client ? wolfSSL_connect(end->ssl) : wolfSSL_accept(end->ssl);
+		result = end->client ? step_client(end) : wolfSSL_accept(end->ssl);
 		if (result != WOLFSSL_SUCCESS) {
 			error = settle(end, result);
 			// An alert of ours may be among what is out; -EPROTO says more.
@@ -555,6 +604,11 @@ const char *tls_version(const struct tls *end)
 const char *tls_cipher(const struct tls *end)
 {
 	return end->cipher;
+}
+
+const char *tls_group(const struct tls *end)
+{
+	return end->group;
 }
 
 const char *tls_alpn(const struct tls *end)

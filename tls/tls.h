@@ -35,10 +35,22 @@ struct tls_wire {
 	void (*secret)(void *context, const char *line);
 };
 
+// What to show an origin that asks for a client certificate.
+struct tls_client_certificate {
+	const char *host;	// the hello's name, a numeric address, or *.name for one label
+	const char *file;	// PEM: chain, leaf first, and key; "" answers with none
+};
+
 struct tls_options {
 	struct authority *authority;	// outlives the house
 	const char *upstream_ca;	// PEM file of roots beside the system's, or NULL
 	bool insecure;			// -k: the origin's certificate is taken as good
+	const char *crl;		// file of revocation lists (PEM, or one as DER), or NULL
+	// 0x0301 to 0x0304, or 0: what the app offers, and 1.0 and 1.1 only to an app that
+	// offers nothing better. A minimum is also offered to origins by apps that know less.
+	uint16_t version_min, version_max;
+	const struct tls_client_certificate *client_certificates;	// first match counts
+	size_t client_certificate_count;
 };
 
 // Loads the roots at the first connect, not here, unless asked to.
@@ -50,7 +62,7 @@ void tls_load_roots(struct tls_house *house);
 // --- the two ends -----------------------------------------------------------
 
 // The end towards the origin: offers the hello's SNI, ALPN and no newer version
-// than the hello's. `address` (numeric text) is what the name is checked
+// than the hello's (see version_min). `address` (numeric text) is what the name is checked
 // against where there is no SNI.
 int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
 		const char *address, const struct tls_wire *wire, void *context);
@@ -88,10 +100,22 @@ void tls_close(struct tls *end);
 const char *tls_version(const struct tls *end);	// "TLSv1.3"
 const char *tls_cipher(const struct tls *end);		// IANA name
 const char *tls_alpn(const struct tls *end);		// "" for none
-// Did the origin ask for a certificate of the client's, which only the app has?
+// The key exchange's group, as the IANA registry has it ("x25519"); "" where there was none.
+const char *tls_group(const struct tls *end);
+// Did the origin ask for a certificate of the client's, which only the app has? Then the
+// handshake failed: whether it insists cannot be known before it is answered. False where a
+// client certificate was given for the host.
 bool tls_wants_certificate(const struct tls *origin);
 // The last alert that the far end sent, as number; 0 for none.
 int tls_alert(const struct tls *end);
+// A fatal alert, as the first thing that a server says to the client that sent `hello`: a
+// whole record in the clear (RFC 8446 6, RFC 5246 7.2). For an app whose origin answered so.
+enum { TLS_ALERT_SIZE = 7 };
+void tls_alert_record(uint8_t out[TLS_ALERT_SIZE], const struct hello *hello, int alert);
+// Sends a fatal alert on an end, in the clear or encrypted as its handshake stands, and breaks
+// the end off. For what the other end met after its handshake. 0 when it is on the wire,
+// -EAGAIN (tls_flush() again), -errno.
+int tls_abort(struct tls *end, int alert);
 // The sentence for the last error of this end.
 const char *tls_error(const struct tls *end);
 

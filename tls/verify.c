@@ -22,6 +22,8 @@
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/rsa.h>
 
+#include "tls/revoked.h"
+
 enum {
 	PATH_MAX_LENGTH = 10,
 	SENT_MAX = 16,		// certificates of a chain that are looked at
@@ -232,7 +234,7 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 }
 
 // True when the path holds, from the root down to the leaf.
-static bool walk(const struct path *path, int64_t now, struct verdict *out)
+static bool walk(const struct path *path, const struct roots *roots, int64_t now, struct verdict *out)
 {
 	WOLFSSL_CERT_MANAGER *manager = wolfSSL_CertManagerNew();
 	bool constrained_above = false, constrained = false, good = manager != NULL;
@@ -246,6 +248,9 @@ static bool walk(const struct path *path, int64_t now, struct verdict *out)
 			good = false;
 		} else if (step_fault(at, i == 0, i + 1 == path->count, manager, &constrained_above,
 				      &constrained, out)) {
+			good = false;
+		} else if (i + 1 < path->count && revoked(manager, roots, at)) {
+			snprintf(out->text, sizeof(out->text), "%scertificate revoked", i > 0 ? "issuer's " : "");
 			good = false;
 		} else if (i > 0 && wolfSSL_CertManagerLoadCABuffer_ex(manager, at->whole.at,
 				(long)at->whole.size, WOLFSSL_FILETYPE_ASN1, 0,
@@ -265,7 +270,7 @@ static bool chain_holds(const struct chain *chain, const struct path *path, bool
 	if (found && path->count == 1)
 		return true;
 	if (found)
-		return walk(path, chain->now, out);
+		return walk(path, chain->roots, chain->now, out);
 	snprintf(out->text, sizeof(out->text), "%s",
 		 out->self_signed ? "self-signed certificate" :
 		 out->closed ? "self-signed certificate in certificate chain" :

@@ -88,6 +88,8 @@ static int through_tap(const char *roots, const char *command, struct tap_report
 #define CLIENT "openssl s_client -connect 127.0.0.1:%u -servername good.example -verify_hostname good.example" \
 	       " -CAfile authority/ca.pem -verify_return_error "
 
+#define WEAK "-cipher DEFAULT:@SECLEVEL=0"
+
 static void openssl_meets_openssl(void **state)
 {
 	static const struct { const char *client, *server, *version, *alpn; } table[] = {
@@ -104,6 +106,11 @@ static void openssl_meets_openssl(void **state)
 		{ "-tls1_2", "-cipher ECDHE-ECDSA-AES128-SHA256", "TLSv1.2", "" },
 		{ "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "", "TLSv1.3", "" },
 		{ "-no_middlebox", "-no_middlebox", "TLSv1.3", "" },
+		// Apps that know nothing better than what is old.
+		{ "-tls1_1 " WEAK, WEAK, "TLSv1.1", "" },
+		{ "-tls1 " WEAK, WEAK, "TLSv1", "" },
+		{ "-tls1 -cipher ECDHE-RSA-AES128-SHA:@SECLEVEL=0", WEAK, "TLSv1", "" },
+		{ "-no_tls1_2 -no_tls1_3 " WEAK, "-tls1 " WEAK, "TLSv1", "" },
 		// An app that takes RSA alone.
 		{ "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "", "TLSv1.2", "" },
 	};

@@ -38,7 +38,7 @@ static const char world_script[] =
 	"exec 2>openssl.log\n"
 	"key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key; }\n"
 	"root() { key $1; openssl req -x509 -new -key $1.key -subj \"/O=Tests/CN=$2\" -days 30 -out $1.crt"
-	" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign; }\n"
+	" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign; }\n"
 	// sign NAME SUBJECT ISSUER DAYS EXTENSIONS... ; KEY may be there already
 	"sign() { n=$1 s=$2 i=$3 d=$4; shift 4; [ -e $n.key ] || key $n; printf '%s\\n' \"$@\" >$n.ext;"
 	" openssl req -new -key $n.key -subj \"$s\" -out $n.csr;"
@@ -47,7 +47,7 @@ static const char world_script[] =
 	"leaf() { n=$1 i=$2 d=$3 names=$4; shift 4; sign $n \"/O=Tests/CN=$n\" $i $d"
 	" subjectAltName=$names basicConstraints=critical,CA:FALSE keyUsage=digitalSignature \"$@\";"
 	" cat $n.crt >$n.pem; [ $i = root ] || cat $i.crt >>$n.pem; }\n"
-	"ca() { n=$1 i=$2 d=$3; shift 3; sign $n \"/O=Tests/CN=$n\" $i $d keyUsage=critical,keyCertSign \"$@\"; }\n"
+	"ca() { n=$1 i=$2 d=$3; shift 3; sign $n \"/O=Tests/CN=$n\" $i $d keyUsage=critical,keyCertSign,cRLSign \"$@\"; }\n"
 	"good=DNS:good.example,DNS:*.wild.example,IP:127.0.0.1,IP:::1\n"
 	"root root 'Test Root'; root stranger 'Unknown Root'; root narrow Narrow\n"
 	"ca inter root 20 basicConstraints=critical,CA:TRUE\n"
@@ -73,7 +73,7 @@ static const char world_script[] =
 	"ca toolong short 10 basicConstraints=critical,CA:TRUE; leaf undertoolong toolong 10 $good\n"
 	"cat short.crt >>undertoolong.pem\n"
 	// Somebody else's authority of the same name.
-	"key inter2; mv inter2.key forger.key; openssl req -x509 -new -key forger.key -subj /O=Tests/CN=inter"
+	"key inter2; mv inter2.key forger.key; openssl req -x509 -new -key forger.key -subj /O=Tests/CN=inter -addext keyUsage=critical,keyCertSign,cRLSign"
 	" -days 9 -out forger.crt; leaf forged forger 10 $good; cat forged.crt inter.crt >forged.pem\n"
 	"DIGEST=-sha1 leaf sha1 inter 10 $good\n"
 	"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out weak.key; leaf weak root 10 $good\n"
@@ -205,8 +205,9 @@ struct origin_options {
 	const char *certificate;	// NAME of NAME.pem and NAME.key
 	const char *key;		// another NAME than that; NULL: the same
 	const char *alpn;		// what it chooses, NULL: it knows no ALPN
+	uint16_t version_min;		// 0: 1.2
 	uint16_t version_max;		// 0: any
-	bool asks;			// for a client certificate
+	bool asks, requires;		// a client certificate
 };
 
 struct origin {
@@ -236,17 +237,24 @@ static void origin_open(struct origin *origin, const struct origin_options *opti
 {
 	char name[64];
 
-	origin->context = wolfSSL_CTX_new(options->version_max == 0x0303 ? wolfTLSv1_2_server_method()
+	origin->context = wolfSSL_CTX_new(options->version_max == 0x0302 ? wolfTLSv1_1_server_method() :
+					  options->version_max == 0x0303 ? wolfTLSv1_2_server_method()
 									 : wolfSSLv23_server_method());
 	assert_non_null(origin->context);
+	wolfSSL_CTX_SetMinVersion(origin->context, options->version_min ?
+				  options->version_min - 0x0301 + WOLFSSL_TLSV1 : WOLFSSL_TLSV1_2);
 	snprintf(name, sizeof(name), "%s.pem", options->certificate);
 	assert_int_equal(wolfSSL_CTX_use_certificate_chain_file(origin->context, world_path(name)),
 			 WOLFSSL_SUCCESS);
 	snprintf(name, sizeof(name), "%s.key", options->key ? options->key : options->certificate);
 	assert_int_equal(wolfSSL_CTX_use_PrivateKey_file(origin->context, world_path(name),
 							 WOLFSSL_FILETYPE_PEM), WOLFSSL_SUCCESS);
-	wolfSSL_CTX_set_verify(origin->context, options->asks ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE,
-			       NULL);
+	wolfSSL_CTX_set_verify(origin->context, options->requires ? WOLFSSL_VERIFY_PEER |
+			       WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : options->asks ? WOLFSSL_VERIFY_PEER :
+			       WOLFSSL_VERIFY_NONE, NULL);
+	if (options->asks)
+		assert_int_equal(wolfSSL_CTX_load_verify_locations(origin->context, world_path("root.crt"),
+								   NULL), WOLFSSL_SUCCESS);
 	wolfSSL_CTX_SetIORecv(origin->context, origin_receive);
 	wolfSSL_CTX_SetIOSend(origin->context, origin_send);
 	origin->ssl = wolfSSL_new(origin->context);
@@ -303,7 +311,8 @@ static void world_authority(struct world *world)
 static void house_open(struct tls_house **house, struct authority *authority, const char *roots,
 		       bool insecure)
 {
-	struct tls_options options = { authority, roots, insecure };
+	struct tls_options options = { .authority = authority, .upstream_ca = roots,
+				       .insecure = insecure };
 	char why[256] = "";
 
 	if (tls_open(house, &options, why, sizeof(why)) != 0)

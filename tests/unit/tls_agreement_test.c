@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tls_agreement_test - what each end offers, shows, believes and breaks off with.
+
+#include "tests/unit/tls_world.h"
+
+static const struct app_options plain_app = { .sni = "good.example" };
+
+static void start_with(struct world *world, struct tls_options options, const struct app_options *app,
+		       const struct origin_options *origin)
+{
+	char why[256] = "";
+
+	world_authority(world);
+	options.authority = world->authority;
+	options.upstream_ca = world_path("root.crt");
+	if (tls_open(&world->house, &options, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	world_start(world, app, origin, "root.crt", false);
+	world_shake(world);
+}
+
+// --- versions ---------------------------------------------------------------
+
+static void keeps_to_forced_versions(void **state)
+{
+	static const struct {
+		uint16_t min, max, app_max;
+		const char *origin, *app;	// "" : it fails
+	} table[] = {
+		{ 0, 0, 0x0304, "TLSv1.3", "TLSv1.3" },
+		{ 0, 0x0303, 0x0304, "TLSv1.2", "TLSv1.2" },
+		{ 0x0304, 0, 0x0304, "TLSv1.3", "TLSv1.3" },
+		{ 0x0304, 0, 0x0303, "TLSv1.3", "TLSv1.2" },	// the app's leg can do no better
+		{ 0x0301, 0x0302, 0x0304, "TLSv1.1", "TLSv1.1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		const struct app_options app = { .sni = "good.example", .version_max = table[i].app_max,
+						 .version_min = i == 4 ? 0x0301 : 0 };
+		const struct origin_options origin = { .certificate = "good", .version_min = 0x0301 };
+		struct world world = { 0 };
+
+		if (i == 4) {	// whoever tests offers as much as the tap may answer with
+			const struct tls_options low = { .version_min = 0x0301, .version_max = 0x0304 };
+			struct tls_options own = low;
+			char why[256];
+
+			world_authority(&world);
+			own.authority = world.authority;
+			own.upstream_ca = authority_path(world.authority);
+			assert_int_equal(tls_open(&world.app_house, &own, why, sizeof(why)), 0);
+			authority_close(world.authority);
+		}
+		start_with(&world, (struct tls_options){ .version_min = table[i].min,
+							 .version_max = table[i].max }, &app, &origin);
+		if (world.connect_result || world.accept_result || world.app_result)
+			fail_msg("%zu: %d %s, %d %s, %d %s", i, world.connect_result,
+				 tls_error(world.connect), world.accept_result,
+				 world.accept ? tls_error(world.accept) : "", world.app_result,
+				 tls_error(world.app));
+		assert_string_equal(tls_version(world.connect), table[i].origin);
+		assert_string_equal(tls_version(world.accept), table[i].app);
+		world_end(&world);
+	}
+}
+
+static void offers_nothing_old_to_the_origin_of_a_newer_app(void **state)
+{
+	const struct app_options app = { .sni = "good.example", .version_min = 0x0301 };
+	const struct origin_options origin = { .certificate = "good", .version_min = 0x0301,
+					       .version_max = 0x0302 };
+	struct world world = { 0 };
+
+	(void)state;
+	start_with(&world, (struct tls_options){ 0 }, &app, &origin);
+	assert_int_equal(world.connect_result, -EPROTO);
+	assert_null(world.accept);
+	world_end(&world);
+}
+
+static void names_the_group(void **state)
+{
+	(void)state;
+	for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+		const struct origin_options origin = { .certificate = "good", .version_max = version };
+		struct world world = { 0 };
+
+		start_with(&world, (struct tls_options){ 0 }, &plain_app, &origin);
+		assert_int_equal(world.accept_result, 0);
+		if (strcmp(tls_group(world.connect), "secp256r1") != 0)
+			assert_string_equal(tls_group(world.connect), "x25519");
+		assert_string_equal(tls_group(world.accept), tls_group(world.app));
+		world_end(&world);
+	}
+}
+
+// --- shares that wolfSSL does not know --------------------------------------
+
+static uint8_t *put16(uint8_t *at, unsigned value)
+{
+	*at++ = value >> 8;
+	*at++ = value & 0xff;
+	return at;
+}
+
+static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t size)
+{
+	memcpy(at, bytes, size);
+	return at + size;
+}
+
+// A hello of TLS 1.3 with an X25519MLKEM768 share (0x11ec, 1216 bytes: draft-ietf-tls-ecdhe-mlkem)
+// and, if asked, an X25519 one.
+static size_t quantum_hello(uint8_t out[2048], bool x25519)
+{
+	static const uint8_t begin[] = { 22, 3, 1, 0, 0, 1, 0, 0, 0, 3, 3 };
+	static const uint8_t suites[] = { 0, 2, 0x13, 0x01, 1, 0 };
+	static const uint8_t rest[] = { 0, 43, 0, 3, 2, 3, 4,			// supported_versions
+					0, 10, 0, 6, 0, 4, 0x11, 0xec, 0, 29,	// supported_groups
+					0, 13, 0, 6, 0, 4, 4, 3, 8, 4 };	// signature_algorithms
+	size_t shares = 4 + 1216 + (x25519 ? 4 + 32 : 0);
+	uint8_t *at = put_bytes(out, begin, sizeof(begin)), *extensions;
+
+	memset(at, 0x5a, 32);
+	at += 32;
+	*at++ = 0;
+	extensions = at = put_bytes(at, suites, sizeof(suites));
+	at = put_bytes(at + 2, rest, sizeof(rest));
+	at = put16(put16(put16(at, 51), shares + 2), shares);
+	at = put16(put16(at, 0x11ec), 1216);
+	memset(at, 0x77, 1216);
+	at += 1216;
+	if (x25519) {
+		at = put16(put16(at, 29), 32);
+		memset(at, 9, 32);
+		at += 32;
+	}
+	put16(extensions, at - extensions - 2);
+	put16(out + 3, at - out - 5);
+	put16(out + 7, at - out - 9);
+	return at - out;
+}
+
+static void meets_post_quantum_shares(void **state)
+{
+	// SHA-256 of "HelloRetryRequest" (RFC 8446 4.1.3), its first bytes.
+	static const uint8_t retry[] = { 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11 };
+	static const size_t cuts[] = { 0, 1, 600 };
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		const struct origin_options origin = { .certificate = "good" };
+		bool x25519 = i % 2;
+		uint8_t bytes[2048];
+		size_t size = quantum_hello(bytes, x25519);
+		struct world world = { 0 };
+		struct queue *in = &world.queues[0], *back = &world.queues[1];
+
+		in->cut = cuts[i / 2];
+		world_start(&world, &plain_app, &origin, "root.crt", false);
+		world.app_result = 1;		// this app is the bytes above
+		queue_put(in, bytes, size);
+		for (int turn = 0; turn < 3000; turn++)
+			world_turn(&world);
+		assert_int_equal(world.connect_result, 0);
+		if (world.accept_result != -EAGAIN)
+			fail_msg("%zu: %d %s", i, world.accept_result, tls_error(world.accept));
+		assert_true(back->size - back->at > 64);
+		assert_int_equal(back->bytes[back->at], 22);
+		assert_int_equal(!memcmp(back->bytes + back->at + 11, retry, sizeof(retry)), !x25519);
+		world_end(&world);
+	}
+}
+
+// --- client certificates ----------------------------------------------------
+
+static void shows_the_certificate_that_was_given(void **state)
+{
+	static const struct { const char *host, *file; bool opened; } table[] = {
+		{ "good.example", "mine.pem", true }, { "GOOD.example", "mine.pem", true },
+		{ "*.example", "minersa.pem", true }, { "other.example", "mine.pem", false },
+		{ "*.good.example", "mine.pem", false }, { "good.example", "", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(table) / sizeof(*table); i++) {
+		char path[256] = "";
+		struct tls_client_certificate one = { table[i / 2].host, path };
+		const struct origin_options origin = { .certificate = "good", .asks = true,
+						       .requires = table[i / 2].file[0] && table[i / 2].opened,
+						       .version_max = 0x0303 + i % 2 };
+		struct world world = { 0 };
+
+		if (table[i / 2].file[0])
+			snprintf(path, sizeof(path), "%s", world_path(table[i / 2].file));
+		start_with(&world, (struct tls_options){ .client_certificates = &one,
+				.client_certificate_count = 1 }, &plain_app, &origin);
+		if ((world.connect_result == 0) != table[i / 2].opened || !world.accept != !table[i / 2].opened)
+			fail_msg("%zu: %d %s", i, world.connect_result, tls_error(world.connect));
+		assert_int_equal(tls_wants_certificate(world.connect), !table[i / 2].opened);
+		if (table[i / 2].opened)
+			assert_true(world.origin.shaken);
+		world_end(&world);
+	}
+}
+
+static void refuses_files_that_are_no_client_certificate(void **state)
+{
+	static const char *const files[] = { "good.crt", "good.key", "mixed.pem", "nowhere.pem" };
+	char path[256], why[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		struct tls_client_certificate one = { "good.example", path };
+		struct tls_options options = { .client_certificates = &one, .client_certificate_count = 1 };
+		struct tls_house *house;
+
+		snprintf(path, sizeof(path), "%s", world_path(files[i]));
+		assert_true(tls_open(&house, &options, why, sizeof(why)) < 0);
+		assert_null(house);
+		assert_non_null(strstr(why, path));
+	}
+}
+
+// --- revocation -------------------------------------------------------------
+
+static void believes_revocation_lists(void **state)
+{
+	static const struct { const char *list, *text; enum tls_trust trust; } table[] = {
+		{ "revoked.crl", "certificate revoked", TLS_BAD_CHAIN },
+		{ "revoked.der", "certificate revoked", TLS_BAD_CHAIN },
+		{ "issuer.crl", "issuer's certificate revoked", TLS_BAD_CHAIN },
+		{ "both.crl", "issuer's certificate revoked", TLS_BAD_CHAIN },
+		{ "empty.crl", "", TLS_TRUSTED },
+		{ "strange.crl", "", TLS_TRUSTED },	// signed by somebody else of that name
+	};
+	const struct origin_options origin = { .certificate = "good" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		char path[256];
+		struct world world = { 0 };
+
+		snprintf(path, sizeof(path), "%s", world_path(table[i].list));
+		start_with(&world, (struct tls_options){ .crl = path }, &plain_app, &origin);
+		assert_int_equal(world.connect_result, 0);
+		if (strcmp(tls_verdict_text(world.connect), table[i].text) != 0)
+			fail_msg("%s: %s", table[i].list, tls_verdict_text(world.connect));
+		assert_int_equal(tls_verdict(world.connect), table[i].trust);
+		assert_int_equal(tls_verdict(world.app), table[i].trust);
+		world_end(&world);
+	}
+}
+
+// --- alerts -----------------------------------------------------------------
+
+static void says_an_origins_alert_to_the_app(void **state)
+{
+	(void)state;
+	for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+		struct app_options app = { .sni = "good.example", .version_max = version };
+		const struct origin_options origin = { .certificate = "good" };
+		struct world world = { 0 };
+		uint8_t record[TLS_ALERT_SIZE];
+
+		world_start(&world, &app, &origin, "root.crt", false);
+		world_turn(&world);
+		tls_alert_record(record, &world.hello, 112);
+		queue_put(&world.queues[1], record, sizeof(record));
+		assert_int_equal(tls_handshake(world.app), -EPROTO);
+		assert_int_equal(tls_alert(world.app), 112);
+		world_end(&world);
+	}
+}
+
+static void breaks_off_with_an_alert(void **state)
+{
+	(void)state;
+	for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+		const struct origin_options origin = { .certificate = "good", .version_max = version };
+		struct world world = { 0 };
+		char byte;
+
+		start_with(&world, (struct tls_options){ 0 }, &plain_app, &origin);
+		assert_int_equal(tls_abort(world.accept, 116), 0);
+		assert_int_equal(tls_write(world.accept, "x", 1), -EPIPE);
+		assert_int_equal(tls_read(world.accept, &byte, 1), -EPROTO);
+		assert_int_equal(tls_read(world.app, &byte, 1), -EPROTO);
+		assert_int_equal(tls_alert(world.app), 116);
+		assert_int_equal(tls_abort(world.accept, 80), -EPROTO);
+		world_end(&world);
+	}
+}
+
+// --- the certificates -------------------------------------------------------
+
+static const char script[] =
+	"set -e; exec 2>agreement.log\n"
+	"cat good.pem good.key >mine.pem; cat rsa.pem rsa.key >minersa.pem; cat good.pem other.key >mixed.pem\n"
+	// crl NAME ISSUER KEY REVOKED...
+	"crl() { n=$1 i=$2 k=$3; shift 3; : >index; for c in \"$@\"; do"
+	" printf 'R\\t400101000000Z\\t200101000000Z\\t%s\\tunknown\\t/CN=x\\n'"
+	" $(openssl x509 -in $c.crt -noout -serial | cut -d= -f2) >>index; done; echo 01 >number;"
+	" printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index\\ncrlnumber=number\\ndefault_md=sha256\\n' >ca.cnf;"
+	" openssl ca -gencrl -config ca.cnf -cert $i.crt -keyfile $k.key -crldays 9 -out $n.crl; }\n"
+	"crl revoked inter inter other good; crl empty inter inter; crl issuer root root inter\n"
+	"crl strange forger forger good; cat revoked.crl issuer.crl >both.crl\n"
+	"openssl crl -in revoked.crl -outform DER -out revoked.der\n";
+
+static int open_all(void **state)
+{
+	char command[128];
+	FILE *shell;
+
+	if (world_open(state) != 0)
+		return -1;
+	snprintf(command, sizeof(command), "cd %s && sh -s", world_folder);
+	shell = popen(command, "w");
+	return shell && fputs(script, shell) >= 0 && pclose(shell) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_to_forced_versions),
+		cmocka_unit_test(offers_nothing_old_to_the_origin_of_a_newer_app),
+		cmocka_unit_test(names_the_group),
+		cmocka_unit_test(meets_post_quantum_shares),
+		cmocka_unit_test(shows_the_certificate_that_was_given),
+		cmocka_unit_test(refuses_files_that_are_no_client_certificate),
+		cmocka_unit_test(believes_revocation_lists),
+		cmocka_unit_test(says_an_origins_alert_to_the_app),
+		cmocka_unit_test(breaks_off_with_an_alert),
+	};
+
+	return cmocka_run_group_tests(tests, open_all, world_close);
+}

@@ -171,7 +171,8 @@ NAMES ?= e2e/
 e2e: $(BUILD)/apptap
 	@tests/run --build $(BUILD) $(NAMES)
 
-# Each fuzz target for FUZZ_SECONDS; its corpus stays in build/corpus.
+# Each fuzz target for FUZZ_SECONDS; its corpus stays in build/corpus and begins
+# with what tests/fuzz/corpus has for it.
 FUZZ_SECONDS ?= 60
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
@@ -182,7 +183,7 @@ fuzzers: $(FUZZERS)
 fuzz: setup
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
 	@set -e; for f in build/fuzz/fuzz/*_fuzz; do n=$$(basename $$f); mkdir -p build/corpus/$$n build/crashes; echo "fuzz $$n"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -artifact_prefix=build/crashes/$$n- -verbosity=0 build/corpus/$$n; done
+		$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -artifact_prefix=build/crashes/$$n- -verbosity=0 build/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null); done
 
 # Quiet, or with a reason: .clang-tidy and tests/cppcheck.txt hold them.
 TIDY = $(foreach r,$(ROOMS) tools,tidy-$(r))

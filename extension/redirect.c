@@ -274,7 +274,7 @@ static int open_here(struct redirect *redirect, const struct redirect_options *o
 	int error = redirect_guard_open(&redirect->guard);
 
 	if (error) {
-		snprintf(why, why_size, "cannot start the guard process: %s", strerror(-error));
+		snprintf(why, why_size, "cannot start the guard processes: %s", strerror(-error));
 		return error;
 	}
 	error = redirect_device_open(&redirect->device, why, why_size);
@@ -328,7 +328,7 @@ int redirect_open(struct redirect **out, const struct redirect_options *options,
 		snprintf(why, why_size, "there is no memory for this");
 		return -ENOMEM;
 	}
-	redirect->guard.socket = -1;
+	redirect_guard_init(&redirect->guard);
 	redirect->device.tunnel = redirect->device.shadow = -1;
 	redirect->tcx[0] = redirect->tcx[1] = -1;
 	process_boot();		// while it can still be read
@@ -393,4 +393,9 @@ int redirect_fd(const struct redirect *redirect)
 int redirect_read(struct redirect *redirect, struct redirect_owner *owner)
 {
 	return redirect_ring_read(&redirect->ring, owner);
+}
+
+int redirect_guard_fd(const struct redirect *redirect, int number)
+{
+	return redirect->guard.sockets[number];
 }

@@ -8,10 +8,11 @@
 // for another network namespace), and Linux 5.17.
 //
 // Nothing stays: programs, devices, addresses and routes are all held by descriptors
-// of this process and die with it, however it dies; there is no rule. A guard process,
-// forked by redirect_open() and left with CAP_NET_ADMIN alone, then resets the connections
-// that were on the tunnel, and lets go of the datagram sockets (they see ECONNABORTED
-// once). It is a child: redirect_close() waits for it, nobody else should.
+// of this process and die with it, however it dies; there is no rule. Two guard processes,
+// forked by redirect_open() and left with CAP_NET_ADMIN alone, then reset the connections
+// that were on the tunnel, and let go of the datagram sockets (they see ECONNABORTED
+// once); one would do, but for its own death. They are children: redirect_close() waits
+// for them, nobody else should.
 //
 // What is left alone, beside what the options say: listeners; sockets that their
 // program has bound to a device; a UDP socket with a port of the program's choice as long
@@ -82,5 +83,8 @@ struct redirect_owner {
 int redirect_fd(const struct redirect *redirect);	// readable when there are owners
 // 1: *owner is filled; 0: no more.
 int redirect_read(struct redirect *redirect, struct redirect_owner *owner);
+
+// Of either guard, 0 and 1: readable when it is no more. The tap should end then, while the other is there.
+int redirect_guard_fd(const struct redirect *redirect, int number);
 
 #endif

@@ -7,8 +7,8 @@
 // sock_diag(7)) takes CAP_NET_ADMIN, which apptap gives up, and somebody who is still
 // there after a kill. So it is the work of a process of its own, which has a netlink
 // socket, a socket to its partner and that one capability, and sleeps until the
-// partner is gone or says so. Were it killed, nothing would be left all the same
-// but those sockets.
+// partner is gone or says so. There are two of them, each of which does all of it: when
+// one is killed the partner sees that and ends, and the other does the work.
 
 #include "extension/redirect_guard.h"
 
@@ -177,11 +177,18 @@ static _Noreturn void guard_main(int partner, int diag)
 	_exit(0);
 }
 
-int redirect_guard_open(struct redirect_guard *guard)
+void redirect_guard_init(struct redirect_guard *guard)
+{
+	for (int i = 0; i < REDIRECT_GUARDS; i++) {
+		guard->sockets[i] = -1;
+		guard->pids[i] = -1;
+	}
+}
+
+static int open_one(struct redirect_guard *guard, int i)
 {
 	int diag = network_open_diag(), pair[2], error;
 
-	*guard = (struct redirect_guard){.socket = -1};
 	if (diag < 0)
 		return diag;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
@@ -189,31 +196,42 @@ int redirect_guard_open(struct redirect_guard *guard)
 		close(diag);
 		return error;
 	}
-	guard->pid = fork();
-	if (guard->pid == 0) {
+	guard->pids[i] = fork();
+	if (guard->pids[i] == 0) {
 		close(pair[0]);
 		guard_main(pair[1], diag);
 	}
-	error = guard->pid < 0 ? -errno : 0;
+	error = guard->pids[i] < 0 ? -errno : 0;
 	close(pair[1]);
 	close(diag);
-	guard->socket = pair[0];
+	guard->sockets[i] = pair[0];
+	return error;
+}
+
+int redirect_guard_open(struct redirect_guard *guard)
+{
+	int error = 0;
+
+	for (int i = 0; i < REDIRECT_GUARDS && !error; i++)
+		error = open_one(guard, i);
 	return error;
 }
 
 void redirect_guard_tell(const struct redirect_guard *guard, int device)
 {
-	while (send(guard->socket, &device, sizeof device, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	for (int i = 0; i < REDIRECT_GUARDS; i++)
+		while (send(guard->sockets[i], &device, sizeof device, MSG_NOSIGNAL) < 0 && errno == EINTR)
+			;
 }
 
 void redirect_guard_close(struct redirect_guard *guard)
 {
-	if (guard->socket < 0)
-		return;
 	redirect_guard_tell(guard, NOW);
-	close(guard->socket);
-	guard->socket = -1;
-	while (guard->pid > 0 && waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	for (int i = 0; i < REDIRECT_GUARDS; i++) {
+		if (guard->sockets[i] >= 0)
+			close(guard->sockets[i]);
+		while (guard->pids[i] > 0 && waitpid(guard->pids[i], NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	redirect_guard_init(guard);
 }

@@ -6,14 +6,18 @@
 
 #include <sys/types.h>
 
-struct redirect_guard { int socket; pid_t pid; };
+enum { REDIRECT_GUARDS = 2 };
 
-// Forks it, in the calling thread's network namespace; call it before anything is opened
-// whose end matters. 0 or -errno.
+// A descriptor is readable when that guard is no more.
+struct redirect_guard { int sockets[REDIRECT_GUARDS]; pid_t pids[REDIRECT_GUARDS]; };
+
+// Forks them, in the calling thread's network namespace; call it before anything is opened
+// whose end matters. 0 or -errno; to be closed all the same.
+void redirect_guard_init(struct redirect_guard *guard);
 int redirect_guard_open(struct redirect_guard *guard);
 // The device whose sockets are meant.
 void redirect_guard_tell(const struct redirect_guard *guard, int device);
-// Has it do its work, and waits for it. One that is not open is fine.
+// Has them do their work, and waits for it. What is not open is fine.
 void redirect_guard_close(struct redirect_guard *guard);
 
 #endif

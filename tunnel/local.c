@@ -34,6 +34,7 @@ struct local {
 	struct process_finder *finder;
 	struct custodian custodian;
 	int rules;		// sandbox_rules()'
+	bool unguarded;
 };
 
 // --- who trusts the authority -----------------------------------------------
@@ -155,6 +156,26 @@ static void on_signal(void *context)
 			loop_stop(hall_loop(l->hall));
 }
 
+// A tap that was killed after both would leave connections that hang.
+static void on_guard(void *context)
+{
+	struct local *l = context;
+
+	if (!l->unguarded)
+		log_error("a process that ends connections after a kill was itself killed; so this is the end");
+	l->unguarded = true;
+	loop_stop(hall_loop(l->hall));
+}
+
+static int watch_guards(struct local *l)
+{
+	int error = 0;
+
+	for (int i = 0; i < 2 && !error; i++)
+		error = loop_watch(hall_loop(l->hall), redirect_guard_fd(l->redirect, i), on_guard, l);
+	return error;
+}
+
 static int become_ordinary(const struct local *l)
 {
 	const struct passwd *nobody = getpwnam("nobody");
@@ -270,6 +291,8 @@ static int begin(struct local *l)
 	if (!error)
 		error = loop_watch(hall_loop(l->hall), redirect_fd(l->redirect), read_owners, l);
 	if (!error)
+		error = watch_guards(l);
+	if (!error)
 		error = watch_lines(l);
 	if (!error)
 		error = confine(l);
@@ -289,7 +312,7 @@ int local(const struct local_options *options)
 	if (!hall_open(&l.hall, &options->hall, tapped) && !open_trust(&l) && !open_redirect(&l) && !begin(&l)) {
 		log_note("tapping %s on %s; Ctrl-C ends it", choice_words(l.choice), redirect_device(l.redirect));
 		loop_run(hall_loop(l.hall));
-		status = 0;
+		status = l.unguarded ? HALL_INCOMPLETE : 0;
 	}
 	status = hall_close(l.hall, status);
 	process_close(l.finder);

@@ -52,7 +52,7 @@ int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size
 void loop_close(struct loop *loop);
 
 // Calls `ready` whenever `fd` can be read. At most LOOP_WATCHES.
-enum { LOOP_WATCHES = 4 };
+enum { LOOP_WATCHES = 8 };
 int loop_watch(struct loop *loop, int fd, void (*ready)(void *context), void *context);
 void loop_unwatch(struct loop *loop, int fd);
 

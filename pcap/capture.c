@@ -489,6 +489,9 @@ static int open_packets(struct capture *capture, const struct capture_options *o
 	describe(capture, options, &out);
 	out.path = options->path;
 	out.descriptor = options->descriptor;
+	out.closed = options->closed;
+	out.owner_uid = options->owner_uid;
+	out.owner_gid = options->owner_gid;
 	out.classic = wants_classic(options, options->path);
 	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
 				  .files = options->files };

@@ -45,6 +45,8 @@ struct capture_options {
 	uint64_t rotate_size;
 	uint32_t rotate_seconds, files;
 	uint64_t packets;
+	int closed;			// > 0: a socket that is told each file that the ring is done with
+	uint32_t owner_uid, owner_gid;	// whose a newly opened first file is made; 0: left alone
 	uint64_t now;			// ns since the epoch, for the first file's name; 0: the clock
 	// What went through TLS, as TCP conversations: into a file of its own, or
 	// where it is the same as `path`, beside the packets; NULL: nowhere.

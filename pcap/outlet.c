@@ -62,7 +62,7 @@ struct outlet {
 	unsigned file;
 	uint64_t file_packets, last_time, held_too_long;
 	int folder;
-	bool ending;
+	bool ending, over;
 };
 
 // --- interfaces -----------------------------------------------------------------
@@ -254,6 +254,7 @@ static void turn_if_due(struct outlet *outlet)
 		begin_file(outlet);
 		return;
 	case RING_OVER:
+		outlet->over = true;
 		outlet_end(outlet);
 		return;
 	}
@@ -297,7 +298,7 @@ static void end_if_due(struct outlet *outlet)
 	if (!outlet->ending || hold_count(outlet->hold) || writer_stopped(outlet->writer))
 		return;
 	write_statistics(outlet);
-	writer_end_early(outlet->writer);
+	writer_end_early(outlet->writer, outlet->over);
 }
 
 static void let_go(struct outlet *outlet, struct held *held)
@@ -532,7 +533,7 @@ static int start(struct outlet *outlet, const struct blocks *header, char *why, 
 	struct blocks *to;
 	struct writer_options writer = {
 		.fd = -1, .folder = -1, .name = name, .queue = options->queue, .event = options->event,
-		.flush_each = options->flush_each, .take = options->take, .context = options->context,
+		.closed = options->closed, .flush_each = options->flush_each, .take = options->take, .context = options->context,
 		.in_thread = options->in_thread, .of = options->of,
 	};
 	int error = options->take ? 0 : ring_name(&outlet->ring, name, sizeof(name));
@@ -544,6 +545,8 @@ static int start(struct outlet *outlet, const struct blocks *header, char *why, 
 		writer.fd = capture_target_open(name, options->descriptor, why, why_size);
 		if (writer.fd < 0)
 			return writer.fd;
+		if (options->owner_uid)
+			capture_target_give(writer.fd, options->owner_uid, options->owner_gid);
 		writer.folder = outlet->folder = strcmp(name, "-") ? capture_target_folder(name) : -1;
 	}
 	error = writer_open(&outlet->writer, &writer);

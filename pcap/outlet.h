@@ -22,7 +22,8 @@ struct outlet_options {
 	const char *path;		// not with `take`, which is as the writer's
 	void (*take)(void *context, const struct blocks *blocks);
 	void *context;
-	int descriptor, event;
+	int descriptor, event, closed;
+	uint32_t owner_uid, owner_gid;	// as capture_options'
 	bool classic, flush_each;
 	struct ring ring;
 	uint64_t now;			// ns since the epoch

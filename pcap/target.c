@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *capture_target_name(const char *path)
@@ -77,6 +78,17 @@ int capture_target_next(int folder, const char *path)
 	if (fd < 0 && errno == EACCES && !unlinkat(folder, name, 0))
 		fd = open_at(folder, name);
 	return fd < 0 ? -errno : fd;
+}
+
+void capture_target_give(int fd, uint32_t uid, uint32_t gid)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) || !S_ISREG(status.st_mode))
+		return;
+	// It stays as it is where this fails: the next file will say what is wrong.
+	if (fchown(fd, uid, gid))
+		return;
 }
 
 int capture_target_open(const char *path, int descriptor, char *why, size_t why_size)

@@ -5,6 +5,7 @@
 #define PCAP_TARGET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 // Opens `path` for writing from its start, made 0600 if it is new; a fifo waits
 // for its reader. "-" gives `descriptor` back. A descriptor, or -errno with a
@@ -18,6 +19,9 @@ int capture_target_folder(const char *path);
 // may not be written is taken away first, where the folder lets us. A
 // descriptor or -errno.
 int capture_target_next(int folder, const char *path);
+
+// Makes it that user's, if it is a plain file and we may.
+void capture_target_give(int fd, uint32_t uid, uint32_t gid);
 
 // How sentences call it.
 const char *capture_target_name(const char *path);

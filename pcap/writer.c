@@ -34,6 +34,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ struct writer {
 	pthread_t thread;
 	void (*in_thread)(void *of);
 	void *of;
-	bool started, closing, flush_each;
+	bool started, closing, done, flush_each;
 	enum { BUSY, IDLE, LINGERING } state;
 	int failure;			// the caller's side's: -errno
 	struct chunk *open, *queued, **tail, *spare;
@@ -70,7 +71,7 @@ struct writer {
 	size_t pending, limit;		// bytes
 
 	atomic_bool full, stopped, dead, ended;
-	int fd, folder, event;
+	int fd, folder, closed, event;
 	int error;			// -errno that ended the file
 	_Atomic uint64_t written;	// packets
 	char *name;
@@ -235,12 +236,20 @@ static int close_file(struct writer *writer)
 	return fd >= 0 && close(fd) && errno != EINTR ? -errno : 0;
 }
 
+// Never waits: whoever listens there is so far behind that no name more helps.
+static void tell_closed(const struct writer *writer)
+{
+	if (writer->closed > 0)
+		(void)send(writer->closed, writer->name, strlen(writer->name), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static int begin_file(struct writer *writer, struct chunk *chunk)
 {
 	int error = close_file(writer);
 
 	if (error)
 		return error;
+	tell_closed(writer);
 	free(writer->name);
 	writer->name = chunk->file;
 	chunk->file = NULL;
@@ -353,6 +362,8 @@ static void *run(void *argument)
 	int late = close_file(writer);
 	if (error || late)
 		die(writer, error ? error : late);
+	else if (writer->done)
+		tell_closed(writer);
 	atomic_store(&writer->ended, true);
 	notify(writer);
 	pthread_mutex_unlock(&writer->lock);
@@ -437,11 +448,12 @@ uint64_t writer_size(const struct writer *writer)
 	return writer->size;
 }
 
-void writer_end_early(struct writer *writer)
+void writer_end_early(struct writer *writer, bool done)
 {
 	pthread_mutex_lock(&writer->lock);
 	atomic_store(&writer->stopped, true);
 	writer->closing = true;
+	writer->done = done;
 	wake_thread(writer);
 	pthread_mutex_unlock(&writer->lock);
 }
@@ -514,6 +526,7 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->flush_each = options->flush_each;
 	writer->event = options->event;
 	writer->folder = options->folder;
+	writer->closed = options->closed;
 	writer->in_thread = options->in_thread;
 	writer->of = options->of;
 	writer->take = options->take;

@@ -15,6 +15,7 @@ struct writer;
 struct writer_options {
 	int fd;			// taken over by an open that succeeds; -1 with `take`
 	int folder;		// where writer_next()'s files are; borrowed
+	int closed;		// > 0: a socket that takes the names of files that were followed; borrowed
 	int event;		// an eventfd: no longer full, failed, ended; borrowed
 	const char *name;	// for sentences
 	// Not NULL: gets the records, checksums finished, instead of a file, on
@@ -42,8 +43,8 @@ void writer_next(struct writer *writer, const char *name);
 // Bytes appended for the present file.
 uint64_t writer_size(const struct writer *writer);
 // Nothing more is taken; the file is closed once all is written, and an event
-// tells.
-void writer_end_early(struct writer *writer);
+// tells. `done`: the file counts as one that was followed.
+void writer_end_early(struct writer *writer, bool done);
 bool writer_ended(const struct writer *writer);
 
 bool writer_stopped(const struct writer *writer);

@@ -30,6 +30,7 @@
 
 TEXT(set_write, capture.path)
 TEXT(set_plain, capture.plain_path)
+TEXT(set_finish, finish)
 TEXT(set_serve, capture.serve)
 TEXT(set_filter, capture.filter)
 TEXT(set_keylog, keylog_path)
@@ -234,6 +235,7 @@ const struct option_row tapping_rows[] = {
 	{'C', NULL, "SIZE", "go on in another file (FILE1, FILE2...) once one has SIZE million bytes; k, m, g: KiB...", set_rotate_size},
 	{'G', NULL, "SECONDS", "go on in another file after SECONDS; FILE is a pattern for strftime(3)", set_rotate_seconds},
 	{'W', NULL, "COUNT", "with -C: over and over in so many files; with -G: end after so many", set_files},
+	{'z', NULL, "COMMAND", "run COMMAND FILE on each file that -C or -G has ended (gzip)", set_finish},
 	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)", set_only_pid},
 	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)", set_only_name},
 	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets", set_plain},
@@ -272,6 +274,8 @@ static int settle_capture(struct tapping *t, char *why, size_t why_size)
 		wrong = "-c counts the packets of a capture: give -w as well";
 	else if (c->files && !c->rotate_size && !c->rotate_seconds)
 		wrong = "-W is a number of files: give -C or -G, which end one, as well";
+	else if (t->hall.finish && !c->rotate_size && !c->rotate_seconds)
+		wrong = "-z is for the files that -C or -G end: give one of them as well";
 	else if (c->path && !strcmp(c->path, "-") && (c->rotate_size || c->rotate_seconds))
 		wrong = "standard output is no file that -C or -G could end";
 	if (!wrong)

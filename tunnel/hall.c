@@ -17,6 +17,7 @@
 #include "pcap/keylog.h"
 #include "tls/authority.h"
 #include "tls/tls.h"
+#include "tunnel/finisher.h"
 #include "tunnel/log.h"
 #include "tunnel/policy.h"
 #include "tunnel/report.h"
@@ -33,7 +34,9 @@ struct hall {
 	struct tls_house *house;
 	struct tap *tap;
 	struct loop *loop;
-	int signals, capture_descriptor;
+	uid_t ring_uid;			// 0: nobody is given it
+	gid_t ring_gid;
+	int signals, capture_descriptor, finisher;
 	bool no_capture;		// it was wanted and could not be opened
 	void (*in_thread)(void *of);	// hall_begin()'s
 	void *of;
@@ -78,7 +81,7 @@ int hall_open(struct hall **out, const struct hall_options *options, char *const
 	}
 	h->options = options;
 	h->tapped = tapped;
-	h->signals = h->capture_descriptor = -1;
+	h->signals = h->capture_descriptor = h->finisher = -1;
 	error = take_standard_output(h);
 	if (!error && options->policy.intercept)
 		error = authority_open(&h->authority, options->authority_folder, h->why, sizeof(h->why));
@@ -107,6 +110,9 @@ static int open_capture(struct hall *h)
 	capture.application = "apptap " APPTAP_VERSION;
 	capture.comment = comment;
 	capture.descriptor = h->capture_descriptor;
+	capture.owner_uid = h->ring_uid;
+	capture.owner_gid = h->ring_gid;
+	capture.closed = h->finisher;
 	capture.in_thread = h->in_thread;
 	capture.of = h->of;
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
@@ -191,6 +197,20 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 	return loop_open(&h->loop, &loop, h->why, sizeof(h->why));
 }
 
+void hall_give_ring(struct hall *h, uid_t uid, gid_t gid)
+{
+	h->ring_uid = uid;
+	h->ring_gid = gid;
+}
+
+int hall_start_finisher(struct hall *h, int (*first)(void *of), void *of)
+{
+	if (!h->options->finish)
+		return 0;
+	h->finisher = finisher_start(h->options->finish, first, of, h->why, sizeof(h->why));
+	return h->finisher < 0 ? failed(h, h->finisher) : 0;
+}
+
 int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder,
 	       void (*in_thread)(void *of), void *of)
 {
@@ -257,6 +277,8 @@ int hall_close(struct hall *h, int status)
 		close(h->signals);
 	if (h->capture_descriptor >= 0)
 		close(h->capture_descriptor);
+	if (h->finisher >= 0)
+		close(h->finisher);
 	free(h);
 	return whole || status ? status : HALL_INCOMPLETE;
 }

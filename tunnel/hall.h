@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pcap/capture.h"
 #include "tunnel/loop.h"
@@ -22,6 +23,7 @@ struct process_finder;
 struct hall_options {
 	const char *authority_folder;
 	struct capture_options capture;	// as asked for; the rest of it is the hall's
+	const char *finish;		// a command to run on each file of the ring that is done
 	bool ends_with_capture;		// nothing is left to do once it is done
 	const char *keylog_path, *flows_path;
 	uint16_t mtu;
@@ -43,6 +45,14 @@ enum {
 int hall_open(struct hall **out, const struct hall_options *options, char *const *tapped);
 // NULL where TLS is not opened.
 struct authority *hall_authority(const struct hall *hall);
+
+// Before it, where options->finish is given: its process, which calls `first`, or NULL,
+// to give up privileges.
+int hall_start_finisher(struct hall *hall, int (*first)(void *of), void *of);
+
+// Before it: the ring's first file is that user's, as those will be that are made when
+// root is no more.
+void hall_give_ring(struct hall *hall, uid_t uid, gid_t gid);
 
 // The files, the rooms and the loop. From here on the process has threads, its
 // signals are blocked and its limits raised. `in_thread`, or NULL, is called first by

@@ -176,13 +176,25 @@ static int watch_guards(struct local *l)
 	return error;
 }
 
+struct ordinary {
+	uid_t uid;
+	gid_t gid;
+};
+
+static struct ordinary ordinary(const struct local *l)
+{
+	const struct passwd *nobody = l->options->by_sudo ? NULL : getpwnam("nobody");
+
+	if (l->options->by_sudo)
+		return (struct ordinary){l->options->uid, l->options->gid};
+	return nobody ? (struct ordinary){nobody->pw_uid, nobody->pw_gid} : (struct ordinary){65534, 65534};
+}
+
 static int become_ordinary(const struct local *l)
 {
-	const struct passwd *nobody = getpwnam("nobody");
-	uid_t uid = l->options->by_sudo ? l->options->uid : nobody ? nobody->pw_uid : 65534;
-	gid_t gid = l->options->by_sudo ? l->options->gid : nobody ? nobody->pw_gid : 65534;
+	struct ordinary user = ordinary(l);
 	char why[256];
-	int error = sandbox_become(uid, gid, why, sizeof(why));
+	int error = sandbox_become(user.uid, user.gid, why, sizeof(why));
 
 	if (error)
 		log_error("%s", why);
@@ -218,10 +230,16 @@ static const char *folder_of(const char *path, char out[PATH_MAX])
 	return out;
 }
 
+static bool rotates(const struct local *l)
+{
+	const struct capture_options *capture = &l->options->hall.capture;
+
+	return capture->path && (capture->rotate_size || capture->rotate_seconds);
+}
+
 static int open_rules(struct local *l)
 {
 	const struct capture_options *capture = &l->options->hall.capture;
-	bool rotates = capture->path && (capture->rotate_size || capture->rotate_seconds);
 	char spec[PATH_MAX], ring[PATH_MAX], why[256];
 	struct sandbox_path paths[5] = {
 		{"/dev/urandom", SANDBOX_READ},	// wolfSSL's seeds
@@ -232,7 +250,7 @@ static int open_rules(struct local *l)
 
 	if (l->options->spec_file)
 		paths[count++] = (struct sandbox_path){folder_of(l->options->spec_file, spec), SANDBOX_READ};
-	if (rotates)
+	if (rotates(l))
 		paths[count++] = (struct sandbox_path){folder_of(capture->path, ring), SANDBOX_WRITE};
 	l->rules = sandbox_rules(paths, count, why, sizeof(why));
 	if (l->rules == -ENOSYS)
@@ -270,6 +288,12 @@ static int confine(struct local *l)
 	return error;
 }
 
+// The finisher is nobody's superior either.
+static int finisher_first(void *of)
+{
+	return become_ordinary(of);
+}
+
 static int begin(struct local *l)
 {
 	struct loop_inlet inlet = {
@@ -278,10 +302,15 @@ static int begin(struct local *l)
 	};
 	// Whoever is not root is an ordinary user already, and has capabilities to lose.
 	bool first = l->options->by_sudo || geteuid() != 0;
-	int error = first ? become_ordinary(l) : 0;
+	int error = hall_start_finisher(l->hall, finisher_first, l);
+
+	if (!error && first)
+		error = become_ordinary(l);
 
 	if (!error)
 		error = open_rules(l);
+	if (!first && rotates(l))
+		hall_give_ring(l->hall, ordinary(l).uid, ordinary(l).gid);
 	if (!error)
 		error = hall_begin(l->hall, &inlet, l->finder, confine_thread, l);
 	if (!error && !first)

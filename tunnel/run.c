@@ -203,7 +203,7 @@ int run(const struct run_options *options)
 	struct loop_inlet inlet = {
 		.tunnel = launch_tunnel(r.launch), .write_loopback6 = write_loopback6, .inside = inside, .of = &r,
 	};
-	if (!hall_begin(r.hall, &inlet, r.finder, NULL, NULL))
+	if (!hall_start_finisher(r.hall, NULL, NULL) && !hall_begin(r.hall, &inlet, r.finder, NULL, NULL))
 		status = tap_command(&r);
 out:
 	status = hall_close(r.hall, status);

@@ -119,6 +119,33 @@ def test_only_some_processes(t):
     t.equal(len([f for f in done.flows if f["protocol"] == "tcp"]), 2, "flows")
 
 
+def test_finished_files_are_compressed(t):
+    """-z: what the ring is done with, not the last; and not the program's child."""
+    path = f"{t.folder}/out.pcapng"
+    running = talk(t, "-w", path, "-C", "100k", "-z", "gzip")
+    for _ in range(3):
+        running.say("100000\n")
+        running.expect("did")
+        running.lines.clear()
+    running.process.stdin.close()
+    running.wait().ok()
+    last = max(int(f[len(path):].split(".")[0] or 0) for f in files(path))
+    t.true(last >= 2, "several files")
+    wanted = {f"{n or ''}.gz" for n in range(last)} | {str(last)}
+    t.until(lambda: {f[len(path):] for f in files(path)} == wanted, f"{wanted} are there")
+    wireshark.sound(f"{path}.gz", faults=["_ws.malformed", "_ws.short"])
+
+
+def test_finisher_that_is_missing(t):
+    path = f"{t.folder}/out.pcapng"
+    running = talk(t, "-w", path, "-C", "100k", "-z", "/nonexistent/gzip")
+    running.say("200000\n")
+    running.expect("did")
+    running.expect("cannot run /nonexistent/gzip", kind="stderr")
+    running.process.stdin.close()
+    running.wait().ok()
+
+
 def echo_or_not(connection):
     with contextlib.suppress(ConnectionError):
         sockets.echo(connection)
@@ -134,7 +161,7 @@ def test_local_turns_and_ends(t):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     path = f"{t.home}/ring/out.pcapng"
-    tap = local.Local(t, "wanted", "-w", path, "-C", "100", "-c", "14", "--pcap-over-ip", str(port))
+    tap = local.Local(t, "wanted", "-w", path, "-C", "100", "-z", "gzip", "-c", "14", "--pcap-over-ip", str(port))
     reader = socket.create_connection(("127.0.0.1", port), 10)
     t.equal(local.ask(t, python, "127.0.0.1", server.port), "hello", "through the tap")
     tap.process.send_signal(signal.SIGUSR2)
@@ -142,7 +169,8 @@ def test_local_turns_and_ends(t):
     t.true(os.stat(f"{path}1").st_uid != 0, "the next file is not root's")
     local.ask(t, python, "127.0.0.1", server.port)  # is cut short by the end
     t.equal(tap.process.wait(20), 0, "status")
-    t.equal(wireshark.sound(path) + wireshark.sound(f"{path}1"), 14, "packets")
+    t.until(lambda: os.path.exists(f"{path}.gz") and not os.path.exists(path), "the first file is compressed")
+    t.equal(wireshark.sound(f"{path}.gz") + wireshark.sound(f"{path}1"), 14, "packets")
     with open(f"{t.home}/read.pcapng", "wb") as file, reader.makefile("rb") as stream:
         file.write(stream.read())
     t.equal(wireshark.sound(f"{t.home}/read.pcapng"), 14, "packets that the reader got")

@@ -262,6 +262,47 @@ static void a_next_file_that_cannot_be_had_is_told(void **state)
 	assert_int_equal(rmdir(file("1")), 0);
 }
 
+static void expect_name(int fd, const char *suffix)
+{
+	char name[256];
+	ssize_t n = recv(fd, name, sizeof(name) - 1, 0);
+
+	assert_true(n > 0);
+	name[n] = 0;
+	assert_string_equal(name, file(suffix));
+}
+
+// Names of files that are whole, closed and followed; the one that a close ends is not.
+static void files_that_are_done_are_told(void **state)
+{
+	int pair[2];
+	static struct udp udp;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	struct capture *capture = open_capture((struct capture_options){ .rotate_size = 1, .closed = pair[0] });
+	for (uint32_t mark = 1; mark <= 3; mark++)
+		send_mark(capture, 0, mark);
+	expect_name(pair[1], "");
+	expect_file("", "S I p1 T");
+	expect_name(pair[1], "1");
+	close_capture(capture);
+	assert_int_equal(recv(pair[1], why, sizeof(why), MSG_DONTWAIT), -1);
+
+	capture = open_capture((struct capture_options){
+		.rotate_seconds = 1, .files = 1, .now = START, .closed = pair[0],
+	});
+	send_mark(capture, 0, 1);
+	struct capture_packet packet = make_udp(&udp, 2, 10);
+	packet.time += UINT64_C(2000000000);
+	capture_packet(capture, &packet);
+	expect_name(pair[1], "");
+	expect_file("", "S I p1 T");
+	close_capture(capture);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void only_some_processes(void **state)
 {
 	static const int32_t pids[] = { 7, 0 };
@@ -345,6 +386,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_count_ends_the_capture, remove_ring),
 		cmocka_unit_test_teardown(turned_by_hand, remove_ring),
 		cmocka_unit_test_teardown(a_next_file_that_cannot_be_had_is_told, remove_ring),
+		cmocka_unit_test_teardown(files_that_are_done_are_told, remove_ring),
 		cmocka_unit_test_teardown(only_some_processes, remove_ring),
 		cmocka_unit_test_teardown(nothing_is_missing_but_what_was_rotated_away, remove_ring),
 	};

@@ -72,3 +72,17 @@ void secret_watch(WOLFSSL *ssl, struct secret_watch *watch)
 	wolfSSL_set_tls13_secret_cb(ssl, of_tls13, watch);
 	wolfSSL_set_secret_cb(ssl, of_tls12, watch);
 }
+
+void secret_resumed(WOLFSSL *ssl, struct secret_watch *watch)
+{
+	unsigned char *master, *ignored;
+	unsigned int size, ignored_size;
+
+	if (!watch->line || watch->resumed || wolfSSL_version(ssl) >= TLS1_3_VERSION ||
+	    !wolfSSL_session_reused(ssl) ||
+	    wolfSSL_get_keys(ssl, &master, &size, &ignored, &ignored_size, &ignored, &ignored_size) !=
+		    WOLFSSL_SUCCESS)
+		return;
+	watch->resumed = true;
+	say(ssl, watch, "CLIENT_RANDOM", master, (int)size);
+}

@@ -100,6 +100,8 @@ void tls_close(struct tls *end);
 const char *tls_version(const struct tls *end);	// "TLSv1.3"
 const char *tls_cipher(const struct tls *end);		// IANA name
 const char *tls_alpn(const struct tls *end);		// "" for none
+// Was an earlier session taken up again? Then the app saw no certificate this time.
+bool tls_resumed(const struct tls *end);
 // The key exchange's group, as the IANA registry has it ("x25519"); "" where there was none.
 const char *tls_group(const struct tls *end);
 // Did the origin ask for a certificate of the client's, which only the app has? Then the

@@ -168,6 +168,94 @@ static void carries_a_file(void **state)
 	}
 }
 
+// One house, several connections: a ticket of the first serves the second, and none
+// serves another host.
+static void tickets_are_taken_back(void **state)
+{
+	static const struct { const char *flags; } table[] = { { "-tls1_2" }, { "-tls1_3" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct tls_house *house;
+		char line[1024];
+
+		server_start("good", "");
+		house_open(&house, authority, world_path("root.crt"), false);
+		for (int turn = 0; turn < 3; turn++) {
+			static const char *const uses[] = { "-sess_out kept", "-sess_in kept", "-sess_in kept" };
+			FILE *keylog = fopen(world_path("keys.log"), "w");
+			struct tap_report report;
+			pid_t child;
+			int status;
+
+			snprintf(line, sizeof(line), "cd %s && rm -f client.keys; (sleep 0.3; echo Q) | openssl s_client"
+				 " -connect 127.0.0.1:%u -servername %s -CAfile authority/ca.pem %s %s"
+				 " -keylogfile client.keys >client.out 2>&1 && grep -q '%s, TLSv' client.out &&"
+				 " grep -q '^[CS]' client.keys && ! grep '^[A-Z]' client.keys | grep -vxFf keys.log >&2",
+				 world_folder, (unsigned)tap_port, turn == 2 ? "a.wild.example" : "good.example",
+				 table[i].flags, uses[turn], turn == 1 ? "Reused" : "New");
+			child = fork();
+			assert_true(child >= 0);
+			if (child == 0) {
+				execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+				_exit(127);
+			}
+			tap_serve(house, listener, server_port, keylog, &report);
+			waitpid(child, &status, 0);
+			fclose(keylog);
+			if (report.accept || report.resumed != (turn == 1) || status)
+				fail_msg("%s, turn %d: %d %d %s", table[i].flags, turn, report.accept, status, report.text);
+		}
+		tls_close_house(house);
+		server_stop();
+	}
+}
+
+// An app that comes with the origin's own ticket, and data on the strength of it.
+static void early_data_is_refused(void **state)
+{
+	struct tap_report report;
+	char command[1024];
+
+	(void)state;
+	server_start("good", "-early_data");
+	snprintf(command, sizeof(command), "cd %s && echo early >early.txt && (sleep 0.3; echo Q) | openssl s_client"
+		 " -connect 127.0.0.1:%u -servername good.example -sess_out foreign >/dev/null 2>&1 && test -s foreign",
+		 world_folder, (unsigned)server_port);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "(sleep 0.3; echo Q) | " CLIENT "-sess_in foreign -early_data early.txt"
+		 " >client.out 2>&1 && grep -q 'Early data was rejected' client.out && grep -q 'New, TLSv1.3' client.out",
+		 (unsigned)tap_port);
+	assert_int_equal(through_tap("root.crt", command, &report), 0);
+	assert_int_equal(report.accept, 0);
+	assert_false(report.resumed);
+	server_stop();
+}
+
+// K: the client updates its keys and asks for the server's; R: it wants to renegotiate.
+static void keys_are_updated_and_nothing_renegotiated(void **state)
+{
+	struct tap_report report;
+	char command[1024], line[256];
+
+	(void)state;
+	server_start("good", "");
+	snprintf(command, sizeof(command), "(sleep 0.3; echo one; sleep 0.2; echo K; sleep 0.2; echo two; sleep 0.2; echo Q) | "
+		 CLIENT "-tls1_3 >client.out 2>&1 && grep -q KEYUPDATE client.out", (unsigned)tap_port);
+	assert_int_equal(through_tap("root.crt", command, &report), 0);
+	snprintf(line, sizeof(line), "cd %s && printf 'one\ntwo\n' | cmp - server.out", world_folder);
+	assert_int_equal(system(line), 0);
+	server_stop();
+
+	server_start("good", "");
+	snprintf(command, sizeof(command), "(sleep 0.3; echo R; sleep 0.3; echo Q) | " CLIENT "-tls1_2 >client.out 2>&1;"
+		 " grep -q 'Secure Renegotiation IS supported' client.out && grep -q RENEGOTIATING client.out &&"
+		 " grep -q 'no renegotiation' client.out", (unsigned)tap_port);
+	if (through_tap("root.crt", command, &report) != 0)
+		assert_int_equal(system("cat /tmp/apptap-tls-*/client.out | tail -n 40 >&2; false"), 0);
+	server_stop();
+}
+
 static void an_apps_refusal_is_seen(void **state)
 {
 	struct tap_report report;
@@ -253,6 +341,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(openssl_meets_openssl),
 		cmocka_unit_test(carries_a_file),
+		cmocka_unit_test(tickets_are_taken_back),
+		cmocka_unit_test(early_data_is_refused),
+		cmocka_unit_test(keys_are_updated_and_nothing_renegotiated),
 		cmocka_unit_test(an_apps_refusal_is_seen),
 		cmocka_unit_test(openssl_reads_the_leaf),
 		cmocka_unit_test(errors_reach_the_app_as_they_are),

@@ -183,6 +183,7 @@ struct tap_report {
 	enum tls_trust trust;
 	char text[200], version[16], cipher[64], alpn[64];
 	int alert;
+	bool resumed;			// at the app's end
 };
 
 static void tap_note(struct tap_report *report, const struct tls *origin, const struct tls *app)
@@ -196,6 +197,8 @@ static void tap_note(struct tap_report *report, const struct tls *origin, const 
 	} else if (origin) {
 		snprintf(report->text, sizeof(report->text), "%s", tls_error(origin));
 	}
+	if (app && !report->accept)
+		report->resumed = tls_resumed(app);
 	if (app && report->accept) {
 		report->alert = tls_alert(app);
 		snprintf(report->text, sizeof(report->text), "%s", tls_error(app));

@@ -292,13 +292,33 @@ static void openssl_reads_the_leaf(void **state)
 	server_stop();
 }
 
+// More than a hundred names, one of 253 characters and one that is not ASCII at heart.
+static void keeps_many_names(void **state)
+{
+	struct tap_report report;
+	char command[1024];
+
+	(void)state;
+	server_start("many", "");
+	snprintf(command, sizeof(command), CLIENT "-showcerts </dev/null 2>/dev/null >shown.txt && "
+		 "openssl x509 -in shown.txt -out leaf.crt && "
+		 "openssl verify -x509_strict -purpose sslserver -CAfile authority/ca.pem leaf.crt >/dev/null && "
+		 "openssl x509 -in leaf.crt -noout -checkhost xn--bcher-kva.example | grep -q 'does match' && "
+		 "openssl x509 -in leaf.crt -noout -ext subjectAltName >names.shown && "
+		 "[ $(grep -o DNS: names.shown | wc -l) = 102 ] && grep -qE '[ab.]{245}\\.example' names.shown && "
+		 "openssl x509 -in many.crt -noout -ext subjectAltName | cmp -s - names.shown", (unsigned)tap_port);
+	assert_int_equal(through_tap("root.crt", command, &report), 0);
+	server_stop();
+}
+
 // The app's error is the one that it would have had.
 static void errors_reach_the_app_as_they_are(void **state)
 {
 	static const struct { const char *name, *code; } table[] = {
 		{ "expired", "10 " }, { "client", "26 " }, { "other", "62 " }, { "selfsigned", "18 " },
 		{ "closed", "19 " }, { "unknown", "20 " }, { "incomplete", "20 " }, { "doubly", "20 " },
-		{ "forged", "20 " }, { "undernotca", "20 " },
+		{ "forged", "20 " }, { "undernotca", "20 " }, { "early", "9 " }, { "outside", "20 " },
+		{ "twicebelow", "20 " }, { "understale", "20 " },
 	};
 
 	(void)state;
@@ -345,6 +365,7 @@ int main(void)
 		cmocka_unit_test(keys_are_updated_and_nothing_renegotiated),
 		cmocka_unit_test(an_apps_refusal_is_seen),
 		cmocka_unit_test(openssl_reads_the_leaf),
+		cmocka_unit_test(keeps_many_names),
 		cmocka_unit_test(errors_reach_the_app_as_they_are),
 	};
 

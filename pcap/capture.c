@@ -31,7 +31,7 @@
 enum {
 	QUEUE_DEFAULT = 32 << 20,
 	HOLD_BYTES_DEFAULT = 256 << 10,
-	KEPT_MOST = FRAME_MOST - SLL2_SIZE,
+	KEPT_MOST = FRAME_MOST - LINK_MOST,
 };
 #define NS_PER_S UINT64_C(1000000000)
 #define HOLD_TIME_DEFAULT (10 * NS_PER_S)
@@ -438,7 +438,9 @@ static void describe(const struct capture *capture, const struct capture_options
 		.in_thread = options->in_thread, .of = options->of,
 	};
 	identity_read(&out->identity);
-	out->identity.snaplen = out->kept_most + SLL2_SIZE;
+	out->identity.linktype = options->pktap ? PKTAP_LINKTYPE : SLL2_LINKTYPE;
+	out->identity.snaplen = out->kept_most == KEPT_MOST ? FRAME_MOST :
+				out->kept_most + (options->pktap ? PKTAP_SIZE : SLL2_SIZE);
 	out->identity.application = capture->application;
 	out->identity.comment = capture->comment;
 	out->identity.filter = capture->expression;
@@ -519,7 +521,7 @@ static int open_plain(struct capture *capture, const struct capture_options *opt
 	out.descriptor = options->descriptor;
 	out.classic = wants_classic(options, options->plain_path);
 	out.kept_most = KEPT_MOST;
-	out.identity.snaplen = KEPT_MOST + SLL2_SIZE;
+	out.identity.snaplen = FRAME_MOST;
 	out.identity.filter = NULL;
 	capture->takes[PLAIN][PLAINTEXT] = true;
 	return outlet_open(&capture->out[PLAIN], &out, why, why_size);

@@ -34,6 +34,7 @@ struct capture_options {
 	enum capture_format format;
 	const char *application;	// "apptap 0.1.0"
 	const char *comment;		// the section's: the command tapped
+	bool pktap;			// link type PKTAP (258), the process in each packet
 	const char *filter;		// libpcap expression over the IP packet, or NULL
 	uint32_t snaplen;		// bytes of IP packet kept; 0: all
 	bool flush_each;		// -U: a packet is written as soon as it is there

@@ -67,14 +67,14 @@ static int open_dumper(struct classic *classic, struct blocks *to)
 	return 0;
 }
 
-int classic_open(struct classic **out, struct blocks *to, uint32_t snaplen)
+int classic_open(struct classic **out, struct blocks *to, uint16_t linktype, uint32_t snaplen)
 {
 	struct classic *classic = calloc(1, sizeof(*classic));
 	int error = -ENOMEM;
 
 	if (!classic)
 		return error;
-	classic->pcap = pcap_open_dead_with_tstamp_precision(DLT_LINUX_SLL2, snaplen,
+	classic->pcap = pcap_open_dead_with_tstamp_precision(linktype, snaplen,
 							     PCAP_TSTAMP_PRECISION_NANO);
 	if (classic->pcap)
 		error = open_dumper(classic, to);
@@ -88,13 +88,13 @@ int classic_open(struct classic **out, struct blocks *to, uint32_t snaplen)
 
 int classic_packet(struct classic *classic, struct blocks *to, const struct frame *frame)
 {
-	size_t size = RECORD_HEADER + SLL2_SIZE + frame->kept;
+	size_t size = RECORD_HEADER + frame->link_size + frame->kept;
 	struct block block = { 0 };
 	uint8_t *at = blocks_reserve(to, size);
 	struct pcap_pkthdr header = {
 		.ts = { .tv_sec = frame->time / NS_PER_S, .tv_usec = frame->time % NS_PER_S },
-		.caplen = SLL2_SIZE + frame->kept,
-		.len = SLL2_SIZE + frame->size,
+		.caplen = frame->link_size + frame->kept,
+		.len = frame->link_size + frame->size,
 	};
 
 	if (!at)

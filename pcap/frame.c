@@ -4,6 +4,7 @@
 #include "pcap/frame.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <string.h>
@@ -39,6 +40,37 @@ void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, si
 	put16(header, ether_type(ip, size));
 	put16(header + 8, HARDWARE_NONE);
 	header[10] = outgoing ? PACKET_OUTGOING : PACKET_HOST;
+}
+
+static uint8_t *put32le(uint8_t *to, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(to, &value, sizeof(value));
+	return to + sizeof(value);
+}
+
+// Fields end with a zero, however long the name is.
+static uint8_t *put_name(uint8_t *to, const char *name, size_t size)
+{
+	memcpy(to, name, strnlen(name, size - 1));
+	return to + size;
+}
+
+void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, const uint8_t *ip, size_t size, int32_t pid,
+		  const char *name)
+{
+	enum { RECORD_PACKET = 1, RAW_IP = 12, IN = 1, OUT = 2, INET = 2, INET6 = 30 };
+	bool six = size && ip[0] >> 4 == 6;
+	uint8_t *at = header;
+
+	memset(header, 0, PKTAP_SIZE);
+	at = put32le(put32le(put32le(at, PKTAP_SIZE), RECORD_PACKET), RAW_IP);
+	at = put_name(at, "apptap", 24);
+	at = put32le(put32le(at, outgoing ? OUT : IN), six ? INET6 : INET);
+	at = put32le(put32le(at, 0), 0);	// no link header, no trailer
+	at = put_name(put32le(at, pid), name, 20);
+	at = put32le(at, 0) + 4;		// service class; interface type and unit
+	put_name(put32le(at, pid), name, 20);
 }
 
 size_t frame_gather(uint8_t *to, size_t size, const struct iovec *iov, int count)
@@ -79,10 +111,10 @@ static uint16_t sum_pieces(const struct frame *frame)
 
 void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block)
 {
-	uint8_t *ip = to + SLL2_SIZE;
+	uint8_t *ip = to + frame->link_size;
 	size_t at = (size_t)frame->sum_start + frame->sum_offset;
 
-	memcpy(to, frame->link, SLL2_SIZE);
+	memcpy(to, frame->link, frame->link_size);
 	frame_gather(ip, frame->kept, frame->iov, frame->count);
 	block->packet = true;
 
@@ -93,7 +125,7 @@ void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct blo
 		memcpy(ip + at, &word, sizeof(word));
 		return;
 	}
-	block->sum_from = offset + SLL2_SIZE + frame->sum_start;
-	block->sum_to = offset + SLL2_SIZE + frame->size;
-	block->sum_at = offset + SLL2_SIZE + at;
+	block->sum_from = offset + frame->link_size + frame->sum_start;
+	block->sum_to = offset + frame->link_size + frame->size;
+	block->sum_at = offset + frame->link_size + at;
 }

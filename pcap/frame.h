@@ -6,6 +6,11 @@
 // address length, 8 bytes of address. "Us" is the application. Plain IP
 // (LINKTYPE_RAW) carries no direction, and libpcap's readers refuse it in a
 // file of several interfaces.
+//
+// PKTAP (258), 108 bytes, little endian, is what macOS's tcpdump writes. It
+// names the process in each packet, in classic files too: lengths and type of
+// what follows (raw IP), interface, direction (1 in, 2 out), address family (2,
+// and 30 for IPv6), PID, name, and the same again for who it is done for.
 
 #ifndef PCAP_FRAME_H
 #define PCAP_FRAME_H
@@ -18,6 +23,7 @@
 #include "pcap/blocks.h"
 
 enum { SLL2_SIZE = 20, SLL2_LINKTYPE = 276 };
+enum { PKTAP_SIZE = 108, PKTAP_LINKTYPE = 258, LINK_MOST = PKTAP_SIZE };
 
 // What readers take for the largest sensible frame: libpcap's own limit for
 // this link type, and so the snapshot length of a file that cuts nothing.
@@ -25,7 +31,8 @@ enum { FRAME_MOST = 262144 };
 
 struct frame {
 	uint64_t time;			// ns since the epoch
-	uint8_t link[SLL2_SIZE];
+	uint8_t link[LINK_MOST];
+	size_t link_size;		// SLL2_SIZE or PKTAP_SIZE
 	const struct iovec *iov;	// the IP packet
 	int count;
 	size_t size, kept;		// IP bytes there were, and that go into the file
@@ -34,7 +41,11 @@ struct frame {
 
 void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, size_t size);
 
-// Link header and kept bytes, SLL2_SIZE + kept of them, at `to`, which lies
+// `pid` -1 and an empty name: not known.
+void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, const uint8_t *ip, size_t size, int32_t pid,
+		  const char *name);
+
+// Link header and kept bytes, link_size + kept of them, at `to`, which lies
 // `offset` bytes into a record. The unfinished checksum is finished here if the
 // packet is cut, else noted in `block` for later.
 void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block);

@@ -95,7 +95,7 @@ int identity_interface(const struct identity *identity, struct blocks *to,
 {
 	char name[256], *description = process ? describe(process) : strdup("packets of no known process");
 	struct pcapng_interface interface = {
-		.linktype = SLL2_LINKTYPE, .snaplen = identity->snaplen, .name = name,
+		.linktype = identity->linktype, .snaplen = identity->snaplen, .name = name,
 		.description = description, .filter = identity->filter, .os = identity->os,
 	};
 	int error = -ENOMEM;

@@ -12,6 +12,7 @@ struct identity {
 	char os[160], hardware[80];		// "Linux 6.1.0", "x86_64"
 	const char *application, *comment;	// or NULL
 	const char *filter;			// or NULL
+	uint16_t linktype;
 	uint32_t snaplen;			// of a frame
 };
 

@@ -210,7 +210,8 @@ static int make_header(struct outlet *outlet, struct blocks *to)
 	if (outlet->options.classic) {
 		classic_close(outlet->classic);
 		outlet->classic = NULL;
-		return classic_open(&outlet->classic, to, outlet->options.identity.snaplen);
+		return classic_open(&outlet->classic, to, outlet->options.identity.linktype,
+				    outlet->options.identity.snaplen);
 	}
 	error = identity_section(&outlet->options.identity, to);
 	if (!error)
@@ -448,6 +449,21 @@ static bool put(struct outlet *outlet, const struct capture_packet *packet, cons
 	return true;
 }
 
+static void put_link(const struct outlet *outlet, struct frame *frame, const struct capture_packet *packet,
+		     uint32_t number)
+{
+	const struct capture_process *process = roster_find(outlet->options.roster, number);
+
+	if (outlet->options.identity.linktype == PKTAP_LINKTYPE) {
+		frame->link_size = PKTAP_SIZE;
+		pktap_header(frame->link, packet->outgoing, first_byte(packet), 1, process ? process->pid : -1,
+			     process ? process->name : "");
+	} else {
+		frame->link_size = SLL2_SIZE;
+		sll2_header(frame->link, packet->outgoing, first_byte(packet), 1);
+	}
+}
+
 bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain)
 {
 	uint32_t kept_most = outlet->options.kept_most;
@@ -463,7 +479,7 @@ bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 	if (outlet->ending || writer_stopped(outlet->writer))
 		return false;
 	outlet->last_time = packet->time;
-	sll2_header(frame.link, packet->outgoing, first_byte(packet), 1);
+	put_link(outlet, &frame, packet, process);
 	if (held && put_held(outlet, held, packet, &frame, source))
 		return true;
 	return put(outlet, packet, &frame, source);

@@ -216,7 +216,7 @@ int pcapng_process(struct blocks *to, int32_t pid, const char *name, const uint8
 int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const struct frame *frame)
 {
 	uint32_t flags = packet->outgoing ? 2 : 1, process = packet->process;
-	size_t captured = SLL2_SIZE + frame->kept;
+	size_t captured = frame->link_size + frame->kept;
 	struct options options = { 0 };
 	struct block block = { 0 };
 
@@ -230,7 +230,7 @@ int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const s
 	if (!at)
 		return -ENOMEM;
 	at = put_time(put32(at, packet->interface), frame->time);
-	at = put32(put32(at, captured), SLL2_SIZE + frame->size);
+	at = put32(put32(at, captured), frame->link_size + frame->size);
 	frame_put(at, 28, frame, &block);
 	at = put_padding(at + captured, captured);
 	return finish(to, at, size, &options, block);

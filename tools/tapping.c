@@ -169,6 +169,18 @@ static int set_plain_mss(void *into, const char *value, char *why, size_t why_si
 	return 0;
 }
 
+static int set_linktype(void *into, const char *value, char *why, size_t why_size)
+{
+	bool pktap = !strcmp(value, "pktap");
+
+	if (!pktap && strcmp(value, "sll2") != 0) {
+		snprintf(why, why_size, "--linktype is sll2 or pktap, not \"%s\"", value);
+		return -1;
+	}
+	((struct tapping *)into)->hall.capture.pktap = pktap;
+	return 0;
+}
+
 static int set_mtu(void *into, const char *value, char *why, size_t why_size)
 {
 	unsigned long n;
@@ -238,6 +250,7 @@ const struct option_row tapping_rows[] = {
 	{'z', NULL, "COMMAND", "run COMMAND FILE on each file that -C or -G has ended (gzip)", set_finish},
 	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)", set_only_pid},
 	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)", set_only_name},
+	{0, "linktype", "TYPE", "sll2 (the default), or pktap: macOS's, with the process in each packet", set_linktype},
 	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets", set_plain},
 	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)", set_plain_port},
 	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},

@@ -28,7 +28,7 @@ def test_wrong_usage(t):
                  ["run", "-s", "x", "true"], ["run", "-s", "-5", "true"], ["run", "--tls", "sometimes", "true"],
                  ["run", "-c", "5", "true"], ["run", "-w", "x", "-W", "2", "true"], ["run", "-w", "-", "-C", "1", "true"],
                  ["run", "-w", "x", "-C", "0", "true"], ["run", "-w", "x", "-C", "1x", "true"],
-                 ["run", "--only-pid", "curl", "true"], ["run", "-w", "x", "-z", "gzip", "true"], ["run", "--plaintext-port", "443", "true"],
+                 ["run", "--only-pid", "curl", "true"], ["run", "-w", "x", "-z", "gzip", "true"], ["run", "--linktype", "raw", "true"], ["run", "--plaintext-port", "443", "true"],
                  ["run", "--plaintext-port", "0:80", "true"], ["ca"], ["ca", "nonsense"]):
         done = t.tool(*line)
         t.equal(done.status, EX_USAGE, f"the status of {line}")

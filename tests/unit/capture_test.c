@@ -126,6 +126,37 @@ static void tshark_reads_both_formats(void **state)
 	assert_string_equal(output, "");
 }
 
+// The process is in each packet, also where the file has no interfaces.
+static void pktap_names_the_process(void **state)
+{
+	static char command[256], output[4096];
+
+	(void)state;
+	if (!have("tshark") || !have("tcpdump"))
+		skip();
+	for (int classic = 0; classic < 2; classic++) {
+		const char *name = classic ? classic_path : path;
+		struct capture *capture = open_capture((struct capture_options){ .path = name, .pktap = true });
+		static struct udp udp;
+		struct capture_packet packet = make_udp(&udp, 1, 10);
+
+		packet.process = add_curl(capture);
+		capture_packet(capture, &packet);
+		packet.process = 0;
+		packet.outgoing = false;
+		capture_packet(capture, &packet);
+		close_capture(capture);
+		run_tshark(name, "-T fields -E separator=, -e pktap.pid -e pktap.cmdname -e pktap.flags -e udp.length "
+			   "-e udp.checksum.status", output, sizeof(output));
+		assert_string_equal(output, "4123,curl,0x00000002,18,1\n4294967295,,0x00000001,18,1\n");
+		run_tshark(name, COMPLAINTS, output, sizeof(output));
+		assert_string_equal(output, "");
+		snprintf(command, sizeof(command), "tcpdump -nr %s 2>&1 | grep -c UDP", name);
+		run(command, output, sizeof(output));
+		assert_string_equal(output, "2\n");
+	}
+}
+
 static void other_tools_read_both_formats(void **state)
 {
 	static char command[512], output[4096];
@@ -351,6 +382,7 @@ int main(void)
 		cmocka_unit_test_teardown(texts_of_a_process, remove_files),
 		cmocka_unit_test_teardown(libpcap_reads_both_formats, remove_files),
 		cmocka_unit_test_teardown(tshark_reads_both_formats, remove_files),
+		cmocka_unit_test_teardown(pktap_names_the_process, remove_files),
 		cmocka_unit_test_teardown(other_tools_read_both_formats, remove_files),
 		cmocka_unit_test_teardown(a_file_is_private, remove_files),
 		cmocka_unit_test_teardown(other_kinds_of_file, remove_files),

@@ -119,7 +119,7 @@ static void packet_block(void **state)
 	};
 	static const uint8_t ip[] = { 0x45, 1, 2, 3, 4 };
 	struct iovec iov[2] = { { (void *)ip, 2 }, { (void *)(ip + 2), 3 } };
-	struct frame frame = {
+	struct frame frame = { .link_size = SLL2_SIZE,
 		.time = 0x0102030405060708, .iov = iov, .count = 2, .size = 5, .kept = 5,
 	};
 	struct pcapng_packet packet = {
@@ -194,7 +194,7 @@ static void classic_bytes(void **state)
 	};
 	static const uint8_t ip[] = { 0x60, 1, 2, 3 };
 	struct iovec iov = { (void *)ip, 4 };
-	struct frame frame = {
+	struct frame frame = { .link_size = SLL2_SIZE,
 		.time = 7000000005, .iov = &iov, .count = 1, .size = 4, .kept = 2,
 	};
 	struct blocks blocks = { 0 };
@@ -202,7 +202,7 @@ static void classic_bytes(void **state)
 
 	(void)state;
 	sll2_header(frame.link, false, ip, sizeof(ip));
-	assert_int_equal(classic_open(&classic, &blocks, FRAME_MOST), 0);
+	assert_int_equal(classic_open(&classic, &blocks, SLL2_LINKTYPE, FRAME_MOST), 0);
 	assert_int_equal(classic_packet(classic, &blocks, &frame), 0);
 	classic_close(classic);
 	assert_int_equal(blocks.packets, 1);
@@ -356,7 +356,7 @@ static void checksum_of_a_frame(void **state)
 
 	for (int cut = 0; cut < 2; cut++) {
 		for (int pieces = 0; pieces < 2; pieces++) {
-			struct frame frame = {
+			struct frame frame = { .link_size = SLL2_SIZE,
 				.iov = pieces ? many : &one, .count = pieces ? 4 : 1,
 				.size = 101, .kept = cut ? 60 : 101, .sum_start = 20, .sum_offset = 6,
 			};
@@ -387,7 +387,7 @@ static void checksum_outside_is_left_alone(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		struct frame frame = {
+		struct frame frame = { .link_size = SLL2_SIZE,
 			.iov = &iov, .count = 1, .size = 8, .kept = 8,
 			.sum_start = table[i][0], .sum_offset = table[i][1],
 		};

@@ -124,11 +124,20 @@ static size_t quote_syn(const struct netstack_flow *flow, uint8_t *quote)
 	struct letter letter = { .from = flow->tuple, .protocol = IPPROTO_TCP, .ttl = 64,
 				 .dont_fragment = true };
 	size_t header;
+	uint32_t sum;
+	uint8_t *tcp;
 
 	memcpy(letter.from.app, flow->tuple.peer, 16);
 	memcpy(letter.from.peer, flow->tuple.app, 16);
 	header = letter_header(flow->stack, &letter, flow->syn_size + (size_t)flow->syn_data, quote);
-	memcpy(quote + header, flow->syn, flow->syn_size);
+	tcp = quote + header;
+	memcpy(tcp, flow->syn, flow->syn_size);
+	// It came with its checksum still to be made; one with data is not quoted whole.
+	if (!flow->syn_data) {
+		put16(tcp + 16, 0);
+		sum = sum_bytes(sum_pseudo(&flow->tuple, IPPROTO_TCP, flow->syn_size), tcp, flow->syn_size, false);
+		put16(tcp + 16, (uint16_t)~sum_fold(sum));
+	}
 	return header + flow->syn_size;
 }
 

@@ -65,6 +65,13 @@ struct {
 	__uint(max_entries, REDIRECT_RING);
 } owners SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, REDIRECT_OUTSIDERS);
+	__type(key, struct key);
+	__type(value, u32);
+} outsiders SEC(".maps");
+
 #define PREFIXES(name, key_type) \
 	struct { \
 		__uint(type, BPF_MAP_TYPE_LPM_TRIE); \
@@ -248,12 +255,31 @@ static __always_inline bool comes_from_loopback6(struct bpf_sock_addr *ctx)
 	       sk->src_ip6[3] == bpf_htonl(1);
 }
 
+// It would have been taken, were it not in another network namespace. Said once; with no
+// room to say it, not at all.
+static __noinline int tell_of_outsider(const struct task_struct *task, const struct key *key)
+{
+	const struct identity *identity;
+	struct redirect_record *record;
+	u32 told = 1;
+
+	if (bpf_map_lookup_elem(&outsiders, key))
+		return 0;
+	identity = identify(task, key);
+	record = identity ? bpf_ringbuf_reserve(&owners, sizeof *record, 0) : NULL;
+	if (!record)
+		return 0;
+	__builtin_memset(record, 0, sizeof *record);
+	fill(record, identity);
+	bpf_ringbuf_submit(record, 0);
+	bpf_map_update_elem(&outsiders, key, &told, BPF_ANY);
+	return 0;
+}
+
 static __always_inline bool is_ours_to_ask(struct bpf_sock_addr *ctx)
 {
 	u32 device;
 
-	if (!ctx->sk || bpf_get_netns_cookie(ctx) != config.netns)
-		return false;
 	if (!(ctx->type == SOCKET_STREAM && ctx->protocol == IPPROTO_TCP) &&
 	    !(ctx->type == SOCKET_DGRAM && ctx->protocol == IPPROTO_UDP))
 		return false;
@@ -279,6 +305,13 @@ static __always_inline bool consider(struct bpf_sock_addr *ctx, struct destinati
 	struct key key;
 	bool bound;
 
+	if (!ctx->sk)
+		return false;
+	if (bpf_get_netns_cookie(ctx) != config.netns) {
+		if (is_in(&key))
+			tell_of_outsider(task, &key);
+		return false;
+	}
 	if (!is_ours_to_ask(ctx))
 		return false;
 	bound = ctx->sk->bound_dev_if;

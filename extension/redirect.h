@@ -70,8 +70,11 @@ bool redirect_owns(const struct redirect *redirect, const struct sockaddr *addre
 // The tunnel device's name, "apptap0".
 const char *redirect_device(const struct redirect *redirect);
 
-// A flow's owner. Read all there are before packets are read off the tunnel.
+// A flow's owner. Read all there are before packets are read off the tunnel. Or, once for
+// each, a process that the spec takes and that is out of reach, for it is in another
+// network namespace: it has connected there, and is left alone.
 struct redirect_owner {
+	bool out_of_reach;		// then protocol, app and peer are empty
 	int protocol;
 	struct sockaddr_storage app, peer;	// peer of family 0: any (unconnected UDP)
 	pid_t pid, parent;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -89,9 +90,13 @@ static void write_owner(struct redirect_owner *owner, const struct redirect_reco
 {
 	const char *last;
 
+	memset(owner, 0, offsetof(struct redirect_owner, path));
+	owner->out_of_reach = !record->family;
 	owner->protocol = (int)record->protocol;
-	write_address(&owner->app, record->family, record->app, record->app_port);
-	write_address(&owner->peer, record->family, record->peer, record->peer_port);
+	if (record->family) {
+		write_address(&owner->app, record->family, record->app, record->app_port);
+		write_address(&owner->peer, record->family, record->peer, record->peer_port);
+	}
 	if (record->any)
 		memset(&owner->peer, 0, sizeof owner->peer);
 	owner->pid = (pid_t)record->pid;

@@ -17,6 +17,7 @@ enum {
 	REDIRECT_OWN = 4,		// processes of apptap's own
 	REDIRECT_PROCESSES = 32768,	// verdicts kept
 	REDIRECT_IDENTITIES = 4096,
+	REDIRECT_OUTSIDERS = 1024,	// processes out of reach, told of once
 	REDIRECT_RING = 4 << 20,	// bytes
 };
 
@@ -70,7 +71,7 @@ struct redirect_record {
 	__u64 start;			// ns since boot
 	__u32 tgid;			// the kernel's own number
 	__u32 pid, parent, uid;
-	__u32 family;			// 4 or 6
+	__u32 family;			// 4 or 6; 0: of no flow, but a process out of reach
 	__u32 protocol;
 	__u8 app[16], peer[16];
 	__u16 app_port, peer_port;	// network order

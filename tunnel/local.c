@@ -26,6 +26,8 @@
 #include "tunnel/log.h"
 #include "tunnel/sandbox.h"
 
+enum { OUTSIDERS = 16 };
+
 struct local {
 	const struct local_options *options;
 	struct choice *choice;
@@ -33,6 +35,7 @@ struct local {
 	struct redirect *redirect;
 	struct process_finder *finder;
 	struct custodian custodian;
+	int outsiders;		// told of
 	int rules;		// sandbox_rules()'
 	bool unguarded;
 };
@@ -131,14 +134,30 @@ static int write_loopback6(void *of, const struct iovec *parts, int count)
 	return redirect_write_loopback6(l->redirect, parts, count);
 }
 
+// A machine of many containers has many of them.
+static void tell_of_outsider(struct local *l, const struct redirect_owner *owner)
+{
+	if (l->options->netns || l->outsiders > OUTSIDERS)
+		return;
+	if (l->outsiders++ == OUTSIDERS)
+		log_note("more programs are in other network namespaces and left alone; their names are not said");
+	else
+		log_note("%s (%d) is in another network namespace and left alone; --netns %d reaches it", owner->name,
+			 (int)owner->pid, (int)owner->pid);
+}
+
 // The kernel announces a flow before its first packet can be read.
 static void read_owners(void *of)
 {
 	struct local *l = of;
 	struct redirect_owner owner;
 
-	while (redirect_read(l->redirect, &owner) > 0)
-		process_announce(l->finder, &owner);
+	while (redirect_read(l->redirect, &owner) > 0) {
+		if (owner.out_of_reach)
+			tell_of_outsider(l, &owner);
+		else
+			process_announce(l->finder, &owner);
+	}
 }
 
 // --- while it runs ----------------------------------------------------------

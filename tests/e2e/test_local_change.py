@@ -106,6 +106,27 @@ def test_another_namespace(t):
     t.equal([(f["destination"], f["verdict"], f["received"]) for f in flows], [("192.0.2.7:4040", "relayed", 5)], "flows")
 
 
+@only("root", limit=60)
+def test_out_of_reach_is_said(t):
+    """A program of the spec in another network namespace is unharmed, and named once."""
+    program = copy_of_python(t, "in-a-container")
+    server = t.keep(sockets.Server(t, upper))
+    local = Local(t, "in-a-container")
+    shell = ["unshare", "-n", "sh", "-c", f"ip link set lo up; exec {program} -u -c 'import os, socket\n"
+             "s = socket.create_server((\"127.0.0.1\", 4040))\n"
+             "for n in range(3):\n"
+             "  c = socket.create_connection((\"127.0.0.1\", 4040)); p = s.accept()[0]\n"
+             "  c.sendall(b\"inside\"); print(p.recv(9).decode(), os.getpid())'"]
+    done = subprocess.run(shell, env=t.environment() | {"PYTHONHOME": "/usr"}, stdout=subprocess.PIPE, text=True, timeout=20)
+    said = set(done.stdout.split())
+    t.true(len(said) == 2 and "inside" in said, f"it spoke with itself: {done.stdout}")
+    pid = (said - {"inside"}).pop()
+    local.hear(f"in-a-container ({pid}) is in another network namespace and left alone; --netns {pid}")
+    t.equal(ask(t, program, "127.0.0.1", server.port), "HELLO", "here")
+    t.equal(names(local.end()), ["in-a-container"], "whose flows")
+    t.equal("".join(local.said).count("another network namespace"), 1, "how often it is said")
+
+
 @only("root")
 def test_no_such_namespace(t):
     done = t.tool("local", "--netns", "no-such-namespace", "curl")

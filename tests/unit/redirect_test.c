@@ -922,6 +922,8 @@ static void other_namespace(void)
 {
 	struct world world, inner;
 	struct packet packet;
+	struct redirect_owner owner;
+	pid_t outsider;
 	char name[32], why[512];
 	int ready[2], go[2], here;
 	char byte;
@@ -944,8 +946,14 @@ static void other_namespace(void)
 	open_redirect(&world, match, (struct redirect_options){0});
 	CHECK(!setns(here, CLONE_NEWNET) && !close(here));
 	CHECK(!if_nametoindex(redirect_device(world.redirect)));
-	await(start(match, "tcp", far4, 98));
+	outsider = start(match, "tcp", far4, 98);
+	await(outsider);
 	left_alone(&world, far4, 98);
+	// It is told of once, though it connects from out there again and again.
+	CHECK(redirect_read(world.redirect, &owner) == 1 && owner.out_of_reach && owner.pid == outsider);
+	CHECK(!strcmp(owner.name, match) && !redirect_read(world.redirect, &owner));
+	await(start("somebody-else", "tcp", far4, 98));
+	CHECK(!redirect_read(world.redirect, &owner));
 	CHECK(write(go[1], "", 1) == 1);
 	taken(&world, far4, 97);
 	await(pid);

@@ -164,6 +164,7 @@ static _Noreturn void guard_main(int partner, int diag)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "apptap-guard");
+	setsid();		// whoever kills the partner's whole group means it, not us
 	close_all_but(partner, diag);
 	if (chdir("/"))
 		_exit(1);

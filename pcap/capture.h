@@ -59,8 +59,9 @@ struct capture_options {
 	// name and the last part of the path. Lists end with 0 and NULL; NULL: all.
 	const int32_t *only_pids;
 	const char *const *only_names;
-	// NULL, or called by each thread that the capture makes before it does anything.
-	void (*in_thread)(void *of);
+	// NULL, or called by each thread that the capture makes before it does anything; not
+	// 0 (-errno): it is not made, and the open fails.
+	int (*in_thread)(void *of);
 	void *of;
 };
 

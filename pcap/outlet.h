@@ -32,7 +32,7 @@ struct outlet_options {
 	uint32_t kept_most;		// IP bytes
 	size_t queue, hold_bytes;
 	uint64_t hold_time;
-	void (*in_thread)(void *of);	// as capture_options'
+	int (*in_thread)(void *of);	// as capture_options'
 	void *of;
 };
 

@@ -13,6 +13,7 @@
 // bound with those alone is let go.
 
 #include "pcap/server.h"
+#include "pcap/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,8 +56,6 @@ struct server {
 	pthread_t thread;
 	bool started, ended, closing;
 	int listener, wake;
-	void (*in_thread)(void *of);
-	void *of;
 	struct run base, recent;
 	struct reader readers[READERS_MOST];
 	int count;
@@ -291,8 +290,6 @@ static void *run(void *context)
 	struct pollfd events[2 + READERS_MOST];
 	int64_t end = 0;
 
-	if (server->in_thread)
-		server->in_thread(server->of);
 	pthread_mutex_lock(&server->lock);
 	while (!server->closing || server->count) {
 		int n = list(server, events), wait = -1;
@@ -360,19 +357,15 @@ static int listen_on(const struct addrinfo *address)
 	return fd;
 }
 
-static int start(struct server *server)
+static int start(struct server *server, int (*in_thread)(void *of), void *of)
 {
-	sigset_t all, old;
+	int error = thread_start(&server->thread, "serve", in_thread, of, run, server);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int error = pthread_create(&server->thread, NULL, run, server);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	server->started = !error;
-	return -error;
+	return error;
 }
 
-int server_open(struct server **out, const char *where, void (*in_thread)(void *of), void *of, char *why,
+int server_open(struct server **out, const char *where, int (*in_thread)(void *of), void *of, char *why,
 		size_t why_size)
 {
 	struct addrinfo *address = resolve(where);
@@ -381,11 +374,9 @@ int server_open(struct server **out, const char *where, void (*in_thread)(void *
 
 	if (address && server) {
 		pthread_mutex_init(&server->lock, NULL);
-		server->in_thread = in_thread;
-		server->of = of;
 		server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		server->listener = listen_on(address);
-		error = server->listener < 0 ? server->listener : server->wake < 0 ? -EMFILE : start(server);
+		error = server->listener < 0 ? server->listener : server->wake < 0 ? -EMFILE : start(server, in_thread, of);
 		if (error) {
 			server_close(server);
 			server = NULL;

@@ -18,7 +18,7 @@ struct server;
 // Listens on "PORT", "ADDRESS:PORT" or "[ADDRESS]:PORT", numbers only; without
 // an address on 127.0.0.1. `in_thread`, or NULL: its thread's first call. 0, -EINVAL for a text that is no such thing, or
 // -errno, with a sentence.
-int server_open(struct server **out, const char *where, void (*in_thread)(void *of), void *of, char *why,
+int server_open(struct server **out, const char *where, int (*in_thread)(void *of), void *of, char *why,
 		size_t why_size);
 
 // Whole records of pcapng, from any one thread; they are copied. NULL: no more

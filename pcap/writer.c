@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "pcap/target.h"
+#include "pcap/thread.h"
 
 enum {
 	CHUNK = 256 * 1024,
@@ -59,8 +60,6 @@ struct writer {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
 	pthread_t thread;
-	void (*in_thread)(void *of);
-	void *of;
 	bool started, closing, done, flush_each;
 	enum { BUSY, IDLE, LINGERING } state;
 	int failure;			// the caller's side's: -errno
@@ -344,10 +343,6 @@ static void *run(void *argument)
 	struct chunk *chunk;
 	int error = 0;
 
-	pthread_setname_np(pthread_self(), "capture");
-	if (writer->in_thread)
-		writer->in_thread(writer->of);
-
 	pthread_mutex_lock(&writer->lock);
 	while (!error && (chunk = next_chunk(writer))) {
 		pthread_mutex_unlock(&writer->lock);
@@ -497,19 +492,12 @@ static int init_lock(struct writer *writer)
 	return 0;
 }
 
-// A signal must reach the caller's thread, and SIGPIPE nobody.
-static int start(struct writer *writer)
+static int start(struct writer *writer, const struct writer_options *options)
 {
-	sigset_t all, old;
+	int error = thread_start(&writer->thread, "capture", options->in_thread, options->of, run, writer);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int error = pthread_create(&writer->thread, NULL, run, writer);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error)
-		return -error;
-	writer->started = true;
-	return 0;
+	writer->started = !error;
+	return error;
 }
 
 int writer_open(struct writer **out, const struct writer_options *options)
@@ -527,15 +515,13 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->event = options->event;
 	writer->folder = options->folder;
 	writer->closed = options->closed;
-	writer->in_thread = options->in_thread;
-	writer->of = options->of;
 	writer->take = options->take;
 	writer->context = options->context;
 	writer->name = strdup(options->name);
 	if (!writer->name)
 		goto fail;
 	writer->fd = options->fd;
-	error = start(writer);
+	error = start(writer, options);
 	if (!error) {
 		*out = writer;
 		return 0;

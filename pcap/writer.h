@@ -24,7 +24,7 @@ struct writer_options {
 	void *context;
 	size_t queue;		// bytes; full from here on, until half of it is written
 	bool flush_each;	// no waiting for company
-	void (*in_thread)(void *of);	// as capture_options'
+	int (*in_thread)(void *of);	// as capture_options'
 	void *of;
 };
 

@@ -38,7 +38,7 @@ struct hall {
 	gid_t ring_gid;
 	int signals, capture_descriptor, finisher;
 	bool no_capture;		// it was wanted and could not be opened
-	void (*in_thread)(void *of);	// hall_begin()'s
+	int (*in_thread)(void *of);	// hall_begin()'s
 	void *of;
 	char why[512];
 };
@@ -212,7 +212,7 @@ int hall_start_finisher(struct hall *h, int (*first)(void *of), void *of)
 }
 
 int hall_begin(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder,
-	       void (*in_thread)(void *of), void *of)
+	       int (*in_thread)(void *of), void *of)
 {
 	h->in_thread = in_thread;
 	h->of = of;

@@ -58,7 +58,7 @@ void hall_give_ring(struct hall *hall, uid_t uid, gid_t gid);
 // signals are blocked and its limits raised. `in_thread`, or NULL, is called first by
 // each of them, and means that no file can be opened later: what would be is read now.
 int hall_begin(struct hall *hall, const struct loop_inlet *inlet, struct process_finder *finder,
-	       void (*in_thread)(void *of), void *of);
+	       int (*in_thread)(void *of), void *of);
 struct loop *hall_loop(const struct hall *hall);
 
 // Ends what runs, writes what is due, frees. Returns `status`, or

@@ -279,13 +279,14 @@ static int open_rules(struct local *l)
 	return l->rules < 0 && l->rules != -ENOSYS ? l->rules : 0;
 }
 
-static void confine_thread(void *of)
+static int confine_thread(void *of)
 {
 	const struct local *l = of;
 	int error = l->rules < 0 ? 0 : sandbox_files(l->rules);
 
 	if (error)
 		log_error("a thread cannot confine itself to its files (Landlock): %s", strerror(-error));
+	return error;
 }
 
 // All is open, every thread is there: the files, by this thread, and the calls, by all.

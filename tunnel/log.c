@@ -6,7 +6,9 @@
 
 #include "tunnel/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +20,28 @@ void log_open(enum log_level l)
 	level = l;
 }
 
+// A pipe that has room for a page takes a line whole.
+static bool has_room(void)
+{
+	struct pollfd to = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&to, 1, 0) > 0;
+}
+
+// Nowhere is left to say that standard error is gone.
+static void put(const char *line, size_t size)
+{
+	static unsigned long left_out;
+	char more[96];
+
+	if (left_out && has_room()) {
+		int n = snprintf(more, sizeof(more), "apptap: %lu lines were left out here: nobody read them\n", left_out);
+		left_out = write(STDERR_FILENO, more, (size_t)n) < 0 ? left_out : 0;
+	}
+	if (!has_room() || write(STDERR_FILENO, line, size) < 0)
+		left_out++;
+}
+
 static void say(const char *format, va_list list)
 {
 	char line[2048] = "apptap: ";
@@ -27,9 +51,7 @@ static void say(const char *format, va_list list)
 	vsnprintf(line + head, sizeof(line) - head - 1, format, list);
 	size_t size = strlen(line);
 	line[size++] = '\n';
-	// Nowhere is left to say that standard error is gone.
-	if (write(STDERR_FILENO, line, size) < 0)
-		return;
+	put(line, size);
 }
 
 void log_error(const char *format, ...)

@@ -12,7 +12,8 @@ enum log_level {
 
 void log_open(enum log_level level);
 
-// One line each, "apptap: ..." in front.
+// One line each, "apptap: ..." in front. Packets do not wait for a reader: where there is no
+// room for a line it is left out, and how many were is said once there is.
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_detail(const char *format, ...);	// -v
 __attribute__((format(printf, 1, 2))) void log_note(const char *format, ...);

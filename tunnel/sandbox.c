@@ -217,7 +217,7 @@ static int allow_if(scmp_filter_ctx filter, const char *name, struct scmp_arg_cm
 // Those that are fine or not by what is asked.
 static int add_by_argument(scmp_filter_ctx filter)
 {
-	static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+	static const int families[] = {AF_INET, AF_INET6};
 	static const unsigned long ioctls[] = {0x5401 /* TCGETS */, 0x540f /* TIOCGPGRP */, 0x5413 /* TIOCGWINSZ */,
 					       0x541b /* FIONREAD */, 0x5421 /* FIONBIO */};
 	// Memory may be written or run, and none is to be run that is not yet.

@@ -30,7 +30,8 @@ int sandbox_rules(const struct sandbox_path *paths, size_t count, char *why, siz
 // Holds the calling thread, and those it makes from then on, to the rules. 0 or -errno.
 int sandbox_files(int rules);
 
-// Leaves all threads the system calls of sockets, files, memory and time (seccomp). A call
+// Leaves all threads the system calls of sockets of the network (through one of the host a service
+// could be asked to start what we cannot), files, memory and time (seccomp). A call
 // that has no business here (a program started, a privilege, another process looked into)
 // ends the process; any other is answered by ENOSYS. 0 or -errno with a sentence.
 int sandbox_calls(char *why, size_t why_size);

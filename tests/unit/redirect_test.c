@@ -952,7 +952,7 @@ static void other_namespace(void)
 	// It is told of once, though it connects from out there again and again.
 	CHECK(redirect_read(world.redirect, &owner) == 1 && owner.out_of_reach && owner.pid == outsider);
 	CHECK(!strcmp(owner.name, match) && !redirect_read(world.redirect, &owner));
-	await(start("somebody-else", "tcp", far4, 98));
+	await(start(other, "tcp", far4, 98));
 	CHECK(!redirect_read(world.redirect, &owner));
 	CHECK(write(go[1], "", 1) == 1);
 	taken(&world, far4, 97);

@@ -5,66 +5,20 @@
 // goes to every way out (outlet), each of which has its own file, its own
 // writer, and says for itself what its readers have to know.
 //
-// The clocks read here are capture_hold()'s, for its deadline, and the one that
-// the first file is named by.
+// The one clock read here is capture_hold()'s, for its deadline.
 
 #include "pcap/capture.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "pcap/filter.h"
-#include "pcap/frame.h"
-#include "pcap/identity.h"
-#include "pcap/outlet.h"
-#include "pcap/roster.h"
 #include "pcap/server.h"
 #include "pcap/stream.h"
-
-enum {
-	QUEUE_DEFAULT = 32 << 20,
-	HOLD_BYTES_DEFAULT = 256 << 10,
-	KEPT_MOST = FRAME_MOST - LINK_MOST,
-};
-#define NS_PER_S UINT64_C(1000000000)
-#define HOLD_TIME_DEFAULT (10 * NS_PER_S)
-
-enum way { PACKETS, PLAIN, SERVED, WAYS };
-
-// What goes that way.
-enum kind { WIRE, PLAINTEXT, KINDS };
-
-struct capture {
-	struct outlet *out[WAYS];	// NULL: not wanted
-	bool takes[WAYS][KINDS];
-	struct server *server;
-	struct capture_filter *filter;
-	struct roster roster;
-	bool *unwanted;			// by a process's number; NULL: all are wanted
-	int event;
-	uint64_t packets_most;
-	const int32_t *only_pids;
-	const char *const *only_names;
-	const uint16_t (*plain_ports)[2];
-	uint32_t plain_segment;
-	struct capture_counters counters;
-	char *application, *comment, *expression;
-};
-
-#define EACH_WAY(capture, outlet)                                                                  \
-	for (struct outlet *const *at_ = (capture)->out, *(outlet); at_ < (capture)->out + WAYS; at_++) \
-		if (((outlet) = *at_))
-
-#define EACH_WAY_OF(capture, kind, outlet)                                                         \
-	EACH_WAY(capture, outlet)                                                                  \
-		if ((capture)->takes[at_ - (capture)->out][kind])
+#include "pcap/ways.h"
 
 static bool stopped(const struct capture *capture)
 {
@@ -125,18 +79,18 @@ uint32_t capture_process(struct capture *capture, const struct capture_process *
 
 // --- held flows -----------------------------------------------------------------
 
-static uint64_t clock_now(clockid_t clock)
+static uint64_t clock_now(void)
 {
 	struct timespec time;
 
-	clock_gettime(clock, &time);
+	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
 // Plaintext needs no secrets.
 void capture_hold(struct capture *capture, uint64_t flow)
 {
-	uint64_t now = clock_now(CLOCK_MONOTONIC);
+	uint64_t now = clock_now();
 
 	EACH_WAY_OF(capture, WIRE, outlet)
 		outlet_hold(outlet, flow, now);
@@ -409,201 +363,4 @@ void capture_count(const struct capture *capture, struct capture_counters *out)
 	out->files = outlet_files(packets);
 	if (outlet_error(packets))
 		out->packets = outlet_written(packets);
-}
-
-// --- opening and closing ------------------------------------------------------------
-
-static bool wants_classic(const struct capture_options *options, const char *path)
-{
-	const char *suffix = strrchr(path, '.');
-
-	if (options->format != CAPTURE_BY_NAME)
-		return options->format == CAPTURE_CLASSIC;
-	return suffix && !strcmp(suffix, ".pcap");
-}
-
-// What every way out is told alike.
-static void describe(const struct capture *capture, const struct capture_options *options,
-		     struct outlet_options *out)
-{
-	*out = (struct outlet_options){
-		.event = capture->event,
-		.flush_each = options->flush_each,
-		.now = options->now ? options->now : clock_now(CLOCK_REALTIME),
-		.roster = &capture->roster,
-		.kept_most = options->snaplen && options->snaplen < KEPT_MOST ? options->snaplen : KEPT_MOST,
-		.queue = options->queue ? options->queue : QUEUE_DEFAULT,
-		.hold_time = options->hold_time ? options->hold_time : HOLD_TIME_DEFAULT,
-		.hold_bytes = options->hold_bytes ? options->hold_bytes : HOLD_BYTES_DEFAULT,
-		.in_thread = options->in_thread, .of = options->of,
-	};
-	identity_read(&out->identity);
-	out->identity.linktype = options->pktap ? PKTAP_LINKTYPE : SLL2_LINKTYPE;
-	out->identity.snaplen = out->kept_most == KEPT_MOST ? FRAME_MOST :
-				out->kept_most + (options->pktap ? PKTAP_SIZE : SLL2_SIZE);
-	out->identity.application = capture->application;
-	out->identity.comment = capture->comment;
-	out->identity.filter = capture->expression;
-}
-
-static char *copy_of(const char *text, bool *failed)
-{
-	char *copy = text ? strdup(text) : NULL;
-
-	*failed |= text && !copy;
-	return copy;
-}
-
-// All that needs no file yet: a file is not emptied for an open that fails.
-static int prepare(struct capture *capture, const struct capture_options *options, char *why,
-		   size_t why_size)
-{
-	const char *filter = options->filter && *options->filter ? options->filter : NULL;
-	bool failed = false;
-
-	capture->packets_most = options->packets;
-	capture->only_pids = options->only_pids;
-	capture->only_names = options->only_names;
-	capture->application = copy_of(options->application, &failed);
-	capture->comment = copy_of(options->comment, &failed);
-	capture->expression = copy_of(filter, &failed);
-	if (options->only_pids || options->only_names) {
-		capture->unwanted = calloc(ROSTER_MOST + 1, sizeof(bool));
-		failed |= !capture->unwanted;
-		if (!failed)
-			capture->unwanted[0] = true;
-	}
-	capture->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (failed || capture->event < 0) {
-		snprintf(why, why_size, "cannot begin a capture: %s", strerror(failed ? ENOMEM : errno));
-		return failed ? -ENOMEM : -errno;
-	}
-	return filter ? capture_filter_open(&capture->filter, filter, why, why_size) : 0;
-}
-
-static int open_packets(struct capture *capture, const struct capture_options *options, char *why,
-			size_t why_size)
-{
-	struct outlet_options out;
-
-	if (!options->path)
-		return 0;
-	describe(capture, options, &out);
-	out.path = options->path;
-	out.descriptor = options->descriptor;
-	out.closed = options->closed;
-	out.owner_uid = options->owner_uid;
-	out.owner_gid = options->owner_gid;
-	out.classic = wants_classic(options, options->path);
-	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
-				  .files = options->files };
-	capture->takes[PACKETS][WIRE] = true;
-	return outlet_open(&capture->out[PACKETS], &out, why, why_size);
-}
-
-// Uncut, as there is no other link type or length to agree with; what the
-// filter said of the conversation is no filter over these packets.
-static int open_plain(struct capture *capture, const struct capture_options *options, char *why,
-		      size_t why_size)
-{
-	struct outlet_options out;
-
-	capture->plain_ports = options->plain_ports;
-	capture->plain_segment = options->plain_segment;
-	if (!options->plain_path)
-		return 0;
-	if (options->path && !strcmp(options->path, options->plain_path)) {
-		capture->takes[PACKETS][PLAINTEXT] = true;
-		return 0;
-	}
-	describe(capture, options, &out);
-	out.path = options->plain_path;
-	out.descriptor = options->descriptor;
-	out.classic = wants_classic(options, options->plain_path);
-	out.kept_most = KEPT_MOST;
-	out.identity.snaplen = FRAME_MOST;
-	out.identity.filter = NULL;
-	capture->takes[PLAIN][PLAINTEXT] = true;
-	return outlet_open(&capture->out[PLAIN], &out, why, why_size);
-}
-
-// Plaintext too, if that is wanted at all.
-static int open_served(struct capture *capture, const struct capture_options *options, char *why,
-		       size_t why_size)
-{
-	struct outlet_options out;
-
-	if (!options->serve)
-		return 0;
-
-	int error = server_open(&capture->server, options->serve, options->in_thread, options->of, why,
-				why_size);
-	if (error)
-		return error;
-	describe(capture, options, &out);
-	out.take = server_take;
-	out.context = capture->server;
-	capture->takes[SERVED][WIRE] = true;
-	capture->takes[SERVED][PLAINTEXT] = options->plain_path != NULL;
-	return outlet_open(&capture->out[SERVED], &out, why, why_size);
-}
-
-static void release(struct capture *capture)
-{
-	server_close(capture->server);
-	capture_filter_close(capture->filter);
-	roster_close(&capture->roster);
-	if (capture->event >= 0)
-		close(capture->event);
-	free(capture->unwanted);
-	free(capture->application);
-	free(capture->comment);
-	free(capture->expression);
-	free(capture);
-}
-
-int capture_open(struct capture **out, const struct capture_options *options, char *why,
-		 size_t why_size)
-{
-	struct capture *capture = calloc(1, sizeof(*capture));
-
-	if (!capture) {
-		snprintf(why, why_size, "cannot begin a capture: %s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
-	capture->event = -1;
-
-	int error = prepare(capture, options, why, why_size);
-	if (!error)
-		error = open_served(capture, options, why, why_size);
-	if (!error)
-		error = open_plain(capture, options, why, why_size);
-	if (!error)
-		error = open_packets(capture, options, why, why_size);
-	if (error) {
-		EACH_WAY(capture, outlet)
-			outlet_close(outlet, NULL, 0);
-		release(capture);
-		return error;
-	}
-	*out = capture;
-	return 0;
-}
-
-int capture_close(struct capture *capture, char *why, size_t why_size)
-{
-	int error = 0;
-
-	if (!capture)
-		return 0;
-	EACH_WAY(capture, outlet) {
-		char words[512];
-		int one = outlet_close(outlet, words, sizeof(words));
-
-		if (one && !error)
-			snprintf(why, why_size, "%s", words);
-		error = error ? error : one;
-	}
-	release(capture);
-	return error;
 }

@@ -50,7 +50,7 @@ static int connect_reader(const struct capture *capture)
 struct stream_of {
 	int fd;
 	uint8_t *bytes;
-	size_t size;
+	_Atomic size_t size;
 	pthread_t thread;
 };
 

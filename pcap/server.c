@@ -403,7 +403,7 @@ void server_count(struct server *server, uint64_t *readers, uint64_t *lost)
 
 uint16_t server_port(const struct server *server)
 {
-	struct sockaddr_in6 address;	// both families have the port at the same place
+	struct sockaddr_in6 address = { 0 };	// both families have the port at the same place
 	socklen_t size = sizeof(address);
 
 	if (getsockname(server->listener, (struct sockaddr *)&address, &size))

@@ -21,9 +21,9 @@ struct server;
 int server_open(struct server **out, const char *where, int (*in_thread)(void *of), void *of, char *why,
 		size_t why_size);
 
-// Whole records of pcapng, from any one thread; they are copied. NULL: no more
+// Of the server that `context` is: whole records of pcapng, from any one thread; copied. NULL: no more
 // come, and readers are let go once they have all.
-void server_take(void *server, const struct blocks *blocks);
+void server_take(void *context, const struct blocks *blocks);
 
 // Readers now, and the packets that slow ones have lost until now.
 void server_count(struct server *server, uint64_t *readers, uint64_t *lost);

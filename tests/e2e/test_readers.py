@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 
-from peers import nginx
+from peers import nginx, sockets
 
 
 def free_port():
@@ -54,3 +54,25 @@ def test_port_taken(t):
     t.has(done.said, "in use")
     done = t.tap(["echo", "ran"], options=["--pcap-over-ip", "localhost:5"], flows=False)
     t.has(done.said, "localhost:5")
+
+
+def test_each_packet_reaches_a_pipe(t):
+    """-w - into tshark -r -: it prints a packet before the program sends its next."""
+    t.only_apptap()
+    server = t.keep(sockets.Server(t, sockets.echo))
+    talk = """
+        import socket, sys
+        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        for line in sys.stdin: s.sendall(b"x" * int(line)); s.recv(999)
+        """
+    for options in [], ["-U"]:
+        tap = t.popen([t.apptap, "run", "-q", *options, "-w", "-", "--", *t.python(talk, server.port)], t.environment(),
+                      stdin=subprocess.PIPE)
+        reader = t.popen(["tshark", "-n", "-l", "-r", "-", "-Y", "tcp.len > 0 && sll.pkttype == 4", "-T", "fields", "-e",
+                          "tcp.len"], os.environ | {"HOME": "/nonexistent"}, stdin=tap.stdout, stderr=subprocess.DEVNULL)
+        for size in range(10, 15):
+            tap.stdin.write(b"%d\n" % size)
+            tap.stdin.flush()
+            t.equal(reader.stdout.readline().strip(), b"%d" % size, f"the packet that tshark has seen, {options}")
+        tap.stdin.close()
+        t.equal((tap.wait(20), reader.wait(20)), (0, 0), "statuses")

@@ -198,7 +198,7 @@ lint: setup headers $(TIDY)
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr --suppressions-list=tests/cppcheck.txt \
 		--enable=warning,performance,portability -iextension/redirect.bpf.c -I. $(ROOMS) $(TOOL_SRC)
 
--include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(OBJECTS:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d) $(FUZZ_SRC:%.c=$(BUILD)/obj/%.d)
 
 # --- shown, measured, installed ---------------------------------------------
 

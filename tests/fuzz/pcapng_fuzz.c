@@ -237,23 +237,26 @@ static uint64_t check(int file, bool classic)
 	return packets;
 }
 
+// The close may have begun another: of a flow that was held until then.
 static uint64_t check_ring(const char *path, uint64_t files, bool classic)
 {
 	uint64_t packets = 0;
 
-	for (uint64_t i = 0; i < files; i++) {
+	for (uint64_t i = 0;; i++) {
 		char name[128], number[24] = "";
 
 		if (i)
 			snprintf(number, sizeof(number), "%llu", (unsigned long long)i);
 		snprintf(name, sizeof(name), "%s%s", path, number);
 		int file = open(name, O_RDONLY | O_CLOEXEC);
-		require(file >= 0, name);
+		if (file < 0) {
+			require(i >= files, name);
+			return packets;
+		}
 		packets += check(file, classic);
 		close(file);
 		unlink(name);
 	}
-	return packets;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

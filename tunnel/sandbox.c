@@ -225,13 +225,13 @@ static int add_by_argument(scmp_filter_ctx filter)
 	int error = 0;
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(*families) && !error; i++)
-		error = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		error = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
 	for (size_t i = 0; i < sizeof(ioctls) / sizeof(*ioctls) && !error; i++)
 		error = allow_if(filter, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, ioctls[i]));
 	for (size_t i = 0; i < sizeof(memory) / sizeof(*memory) && !error; i++)
 		error = allow_if(filter, memory[i], SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	// A limit is read, not set: no new value, that is.
-	return error ? error : allow_if(filter, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0));
+	return error ? error : allow_if(filter, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0, 0));
 }
 
 static int fill(scmp_filter_ctx filter)

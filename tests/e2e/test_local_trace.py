@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from e2e import world
-from e2e.local import Local, copy_of_python, start_copy
+from e2e.local import Local, ask, copy_of_python, start_copy
 from e2e.scenario import EX_IOERR, only
 from peers import sockets
 
@@ -142,7 +142,7 @@ def echo(connection):
 
 def with_no_device(t):
     """A killed one's go a moment later."""
-    t.until(lambda: not any(name.startswith("apptap") for name in os.listdir("/proc/sys/net/ipv4/conf")), "no device")
+    t.until(lambda: not has_devices(), "no device")
 
 
 def end(t, places, program, number, whom):
@@ -191,3 +191,33 @@ def test_told_to_end(t):
     places, program = furnish(t), copy_of_python(t, "told-to-end")
     for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT:
         t.equal(end(t, places, program, number, lambda pids: pids[:1])[0], 0, f"status after {number}")
+
+
+def has_devices(_pid=None):
+    return any(name.startswith("apptap") for name in os.listdir("/proc/sys/net/ipv4/conf"))
+
+
+def is_up(_pid):
+    return any(line.startswith("apptap") and "UP" in line for line in output("ip", "-br", "link").splitlines())
+
+
+@only("root", limit=60)
+def test_killed_at_the_beginning(t):
+    """Half made: once its guards are there, once the device is, once that is up."""
+    places, program = furnish(t), copy_of_python(t, "at-the-beginning")
+    t.only_apptap()
+    before = machine()
+    for number in signal.SIGKILL, signal.SIGTERM:
+        for sign in children, has_devices, is_up:
+            process = t.popen([t.apptap, "local", "at-the-beginning"], t.environment())
+            t.until(lambda: sign(process.pid), sign.__name__)
+            process.send_signal(signal.SIGSTOP)
+            kernel, helpers = Programs(t, process.pid), children(process.pid)
+            process.send_signal(number)
+            process.send_signal(signal.SIGCONT)
+            process.wait(20)
+            t.until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in helpers), "its helpers are gone")
+            with_no_device(t)
+            t.equal(differences(before, machine()), {}, f"what differs after {number} at {sign.__name__}")
+            t.until(lambda: not any(kernel.left()), "no program is left in the kernel")
+            t.equal(ask(t, program, "127.0.0.1", places[0][2]), "hello", "the next connection")

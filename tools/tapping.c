@@ -36,9 +36,10 @@ TEXT(set_filter, capture.filter)
 TEXT(set_keylog, keylog_path)
 TEXT(set_flows, flows_path)
 TEXT(set_pins, policy.pins_path)
-TEXT(set_upstream_ca, upstream_ca)
+TEXT(set_upstream_ca, tls.upstream_ca)
+TEXT(set_crl, tls.crl)
 FLAG(set_flush, hall.capture.flush_each, true)
-FLAG(set_insecure, hall.insecure, true)
+FLAG(set_insecure, hall.tls.insecure, true)
 FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
 FLAG(set_quiet, quiet, true)
 FLAG(set_verbose, verbose, true)
@@ -203,6 +204,47 @@ static int set_tls(void *into, const char *value, char *why, size_t why_size)
 	return 0;
 }
 
+// The two bytes that TLS has for it.
+static int read_version(uint16_t *out, const char *value, char *why, size_t why_size)
+{
+	if (strlen(value) != 3 || memcmp(value, "1.", 2) != 0 || value[2] < '0' || value[2] > '3') {
+		snprintf(why, why_size, "TLS has the versions 1.0, 1.1, 1.2 and 1.3, not \"%s\"", value);
+		return -1;
+	}
+	*out = (uint16_t)(0x0301 + value[2] - '0');
+	return 0;
+}
+
+static int set_tls_min(void *into, const char *value, char *why, size_t why_size)
+{
+	return read_version(&((struct tapping *)into)->hall.tls.version_min, value, why, why_size);
+}
+
+static int set_tls_max(void *into, const char *value, char *why, size_t why_size)
+{
+	return read_version(&((struct tapping *)into)->hall.tls.version_max, value, why, why_size);
+}
+
+static int set_client_cert(void *into, const char *value, char *why, size_t why_size)
+{
+	struct tapping *t = into;
+	size_t n = t->hall.tls.client_certificate_count;
+	const char *equals = strchr(value, '=');
+
+	if (!equals || equals == value || (size_t)(equals - value) >= sizeof(t->certificate_hosts[n])) {
+		snprintf(why, why_size, "--client-cert wants HOST=FILE, as *.example.com=me.pem, not \"%s\"", value);
+		return -1;
+	}
+	if (n == TAPPING_HOSTS) {
+		snprintf(why, why_size, "more than %d client certificates are too many", TAPPING_HOSTS);
+		return -1;
+	}
+	snprintf(t->certificate_hosts[n], sizeof(t->certificate_hosts[n]), "%.*s", (int)(equals - value), value);
+	t->certificates[n].file = equals + 1;
+	t->hall.tls.client_certificate_count = n + 1;
+	return 0;
+}
+
 static int set_quic(void *into, const char *value, char *why, size_t why_size)
 {
 	bool pass = !strcmp(value, "pass");
@@ -261,6 +303,10 @@ const struct option_row tapping_rows[] = {
 	{'k', "insecure", NULL, "take every origin's certificate as good", set_insecure},
 	{0, "upstream-ca", "FILE", "trust these roots too when judging origins (PEM)", set_upstream_ca},
 	{0, "tls", "MODE", "intercept (the default), or pass: open no TLS", set_tls},
+	{0, "crl", "FILE", "believe these revocation lists when judging origins (PEM)", set_crl},
+	{0, "client-cert", "HOST=FILE", "show HOST this certificate and key (PEM) if it asks for one", set_client_cert},
+	{0, "tls-min", "VERSION", "no older TLS: 1.0 to 1.3", set_tls_min},
+	{0, "tls-max", "VERSION", "no newer TLS: 1.0 to 1.3", set_tls_max},
 	{0, "ignore-hosts", "REGEX", "open no TLS of these, by name or address:port (may be given again)", set_ignore},
 	{0, "allow-hosts", "REGEX", "open TLS of these only (may be given again)", set_allow},
 	{0, "no-pin-bypass", NULL, "keep opening what a program has refused to have opened", set_no_pin_bypass},
@@ -310,6 +356,13 @@ int tapping_settle(struct tapping *t, char *why, size_t why_size)
 
 	t->hall.policy.ignore = t->ignore;
 	t->hall.policy.allow = t->allow;
+	for (size_t i = 0; i < t->hall.tls.client_certificate_count; i++)
+		t->certificates[i].host = t->certificate_hosts[i];
+	t->hall.tls.client_certificates = t->certificates;
+	if (t->hall.tls.version_min && t->hall.tls.version_max && t->hall.tls.version_min > t->hall.tls.version_max) {
+		snprintf(why, why_size, "--tls-min is newer than --tls-max");
+		return -1;
+	}
 	trial = t->hall.policy;
 	trial.pins_path = NULL;
 	if (policy_open(&policy, &trial, why, why_size))

@@ -24,6 +24,9 @@ struct tapping {
 	const char *only_names[TAPPING_ONLY + 1];
 	uint16_t plain_ports[TAPPING_ONLY + 1][2];
 	const char *ignore[TAPPING_HOSTS], *allow[TAPPING_HOSTS];
+	// What hall.tls points at; the names are copies.
+	struct tls_client_certificate certificates[TAPPING_HOSTS];
+	char certificate_hosts[TAPPING_HOSTS][256];
 };
 
 #define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .policy = {.intercept = true, .pin_bypass = true}}}

@@ -60,6 +60,7 @@ static void session_drop(struct session *s)
 	session_drop_tls(s);
 	relay_close(&s->relay);
 	free(s->hello);
+	free(s->origin_hello);
 	if (s->previous)
 		s->previous->next = s->next;
 	else

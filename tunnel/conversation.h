@@ -44,6 +44,7 @@ struct session {
 	struct flow *record;
 	struct relay relay;
 	struct hello *hello;
+	struct origin_hello *origin_hello;	// handshake's: what is still wanted of it
 	struct event event;
 };
 
@@ -52,6 +53,7 @@ struct sessions {
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
 	struct policy *policy;
+	bool fingerprints;	// are to be in the record
 	struct session *first;
 	struct session *queue, **queue_end;
 	uint64_t progress, next_deadline;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "extension/process.h"
+#include "tls/fingerprint.h"
 #include "tunnel/packet.h"
 
 enum side { APP, ORIGIN };
@@ -51,8 +52,17 @@ const char *flow_close_word(enum flow_close close);
 
 struct stream;
 
+// What was agreed on one leg.
+struct flow_leg {
+	char version[16], cipher[64], group[32];
+	bool resumed;			// an earlier session was taken up again
+};
+
 struct flow_tls {
-	char version[16], cipher[64], alpn[64], sni[256];
+	struct flow_leg leg[2];		// by enum side
+	char alpn[64], sni[256];
+	struct fingerprint_app app;	// "" where not looked at
+	struct fingerprint_origin origin;
 	const char *certificate;	// "trusted", "unchecked", "bad leaf", "bad chain"
 	char fault[160];		// the certificate's, "" for none
 };

@@ -142,11 +142,9 @@ static int open_outputs(struct hall *h)
 
 static int open_house(struct hall *h)
 {
-	struct tls_options tls = {
-		.authority = h->authority, .upstream_ca = h->options->upstream_ca,
-		.insecure = h->options->insecure,
-	};
+	struct tls_options tls = h->options->tls;
 
+	tls.authority = h->authority;
 	if (!h->authority)
 		return 0;
 	int error = tls_open(&h->house, &tls, h->why, sizeof(h->why));
@@ -188,6 +186,7 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
 		.house = h->house, .ends_with_capture = h->options->ends_with_capture, .policy = h->policy,
+		.fingerprints = h->options->flows_path != NULL,
 	};
 
 	h->tap = tap_open(&tap);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "pcap/capture.h"
+#include "tls/tls.h"
 #include "tunnel/loop.h"
 #include "tunnel/policy.h"
 
@@ -28,8 +29,7 @@ struct hall_options {
 	const char *keylog_path, *flows_path;
 	uint16_t mtu;
 	struct policy_options policy;
-	bool insecure;
-	const char *upstream_ca;
+	struct tls_options tls;		// as asked for; its authority is the hall's
 	bool lines;			// flow lines and a summary
 };
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "netstack/netstack.h"
@@ -21,10 +22,41 @@
 #define BREAK_TIME 5000000000ull
 #define LEAVE_TIME 2000000000ull
 
+// The origin's hello as it comes, until it has been read. A post-quantum share makes one
+// of some 1,200 bytes, and another may come before it.
+struct origin_hello {
+	size_t size;
+	uint8_t bytes[8192];
+};
+
+static void look_at_origin(struct session *s, const uint8_t *bytes, size_t size)
+{
+	struct origin_hello *hello = s->origin_hello;
+	struct flow_tls *tls = flow_tls(s->record);
+	size_t room = sizeof(hello->bytes) - hello->size;
+	enum hello_verdict verdict;
+
+	memcpy(hello->bytes + hello->size, bytes, size < room ? size : room);
+	hello->size += size < room ? size : room;
+	verdict = tls ? fingerprint_origin(hello->bytes, hello->size, &tls->origin) : HELLO_NOT;
+	if (verdict == HELLO_MORE && hello->size < sizeof(hello->bytes))
+		return;
+	if (tls && verdict != HELLO_WHOLE)
+		memset(&tls->origin, 0, sizeof(tls->origin));
+	free(hello);
+	s->origin_hello = NULL;
+}
+
 // An end's context is its wire; the record leads back to the session.
 static ssize_t end_read(void *context, void *bytes, size_t size)
 {
-	return wire_read(context, bytes, size);
+	const struct wire *w = context;
+	struct session *s = w->record->mover;
+	ssize_t n = wire_read(context, bytes, size);
+
+	if (n > 0 && w->side == ORIGIN && s->origin_hello)
+		look_at_origin(s, bytes, (size_t)n);
+	return n;
 }
 
 static ssize_t end_write(void *context, const void *bytes, size_t size)
@@ -51,12 +83,26 @@ void handshake_target(const struct session *s, struct policy_target *target, cha
 	};
 }
 
+// What the origin answered was an answer to us.
+static void forget_origin(struct session *s)
+{
+	struct flow_tls *tls = flow_tls(s->record);
+
+	free(s->origin_hello);
+	s->origin_hello = NULL;
+	if (!tls)
+		return;
+	memset(&tls->origin, 0, sizeof(tls->origin));
+	memset(&tls->leg[ORIGIN], 0, sizeof(tls->leg[ORIGIN]));
+}
+
 static void pass_unopened(struct session *s, const char *why)
 {
 	char reason[224];
 
 	snprintf(reason, sizeof(reason), "%s", why);
 	session_drop_tls(s);
+	forget_origin(s);
 	session_leave_origin(s);
 	flow_reason(s->record, reason);
 	s->record->verdict = FLOW_PASSED;
@@ -70,6 +116,8 @@ void handshake_begin(struct session *s)
 	char host[ADDRESS_TEXT];
 
 	tap_hold(s->all->tap, s->record);
+	if (s->all->fingerprints && !s->origin_hello)
+		s->origin_hello = calloc(1, sizeof(*s->origin_hello));
 	address_host(&s->record->peer, host);
 	s->relay.wire[ORIGIN].readable = true;
 	if (tls_connect(&s->relay.tls[ORIGIN], s->all->house, s->hello, host, &end_wire,
@@ -91,12 +139,21 @@ static const char *trust_word(enum tls_trust trust)
 	return words[trust];
 }
 
+static void note_leg(struct flow_leg *leg, const struct tls *end)
+{
+	snprintf(leg->version, sizeof(leg->version), "%s", tls_version(end));
+	snprintf(leg->cipher, sizeof(leg->cipher), "%s", tls_cipher(end));
+	snprintf(leg->group, sizeof(leg->group), "%s", tls_group(end));
+	leg->resumed = tls_resumed(end);
+}
+
 static void note_origin(struct session *s)
 {
 	struct flow_tls *tls = flow_tls(s->record);
 
 	if (!tls)
 		return;
+	note_leg(&tls->leg[ORIGIN], s->relay.tls[ORIGIN]);
 	tls->certificate = trust_word(tls_verdict(s->relay.tls[ORIGIN]));
 	snprintf(tls->fault, sizeof(tls->fault), "%s", tls_verdict_text(s->relay.tls[ORIGIN]));
 }
@@ -107,8 +164,7 @@ static void note_app(struct session *s)
 
 	if (!tls)
 		return;
-	snprintf(tls->version, sizeof(tls->version), "%s", tls_version(s->relay.tls[APP]));
-	snprintf(tls->cipher, sizeof(tls->cipher), "%s", tls_cipher(s->relay.tls[APP]));
+	note_leg(&tls->leg[APP], s->relay.tls[APP]);
 	snprintf(tls->alpn, sizeof(tls->alpn), "%s", tls_alpn(s->relay.tls[APP]));
 }
 

@@ -301,6 +301,7 @@ static int open_rooms(struct loop *l)
 		return error;
 	struct session_parts session = {
 		.base = l->base, .tap = l->parts.tap, .house = l->parts.house, .policy = l->parts.policy,
+		.fingerprints = l->parts.fingerprints,
 	};
 	error = sessions_open(&l->sessions, &session);
 	if (error)

@@ -46,6 +46,7 @@ struct loop_parts {
 	struct process_finder *finder;
 	struct tls_house *house;	// or NULL
 	struct policy *policy;
+	bool fingerprints;		// as session_parts'
 };
 
 int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size);

@@ -131,8 +131,8 @@ int report_line(const struct flow *f, char *out, size_t size)
 	if (f->process)
 		snprintf(who, sizeof(who), "%s[%d]", f->process->name, (int)f->process->pid);
 	destination(f, where, sizeof(where));
-	if (f->tls && f->tls->version[0])
-		snprintf(tls, sizeof(tls), " %s%s%s", f->tls->version, f->tls->alpn[0] ? " " : "", f->tls->alpn);
+	if (f->tls && f->tls->leg[APP].version[0])
+		snprintf(tls, sizeof(tls), " %s%s%s", f->tls->leg[APP].version, f->tls->alpn[0] ? " " : "", f->tls->alpn);
 	if (f->reason[0])
 		snprintf(why, sizeof(why), " (%s)", f->reason);
 	const char *how = f->close == FLOW_FINISHED || f->close == FLOW_IDLE || f->close == FLOW_NEVER_OPENED
@@ -178,16 +178,35 @@ static void add_address(cJSON *o, const char *key, const struct flow *f, const u
 	cJSON_AddStringToObject(o, key, ports ? address_text(a, text) : address_host(a, text));
 }
 
+static void add_leg(cJSON *o, const char *key, const struct flow_leg *leg)
+{
+	cJSON *t = leg->version[0] ? cJSON_AddObjectToObject(o, key) : NULL;
+
+	if (!t)
+		return;
+	add_text(t, "version", leg->version);
+	add_text(t, "cipher", leg->cipher);
+	add_text(t, "group", leg->group);
+	if (leg->resumed)
+		cJSON_AddBoolToObject(t, "resumed", true);
+}
+
 static void add_tls(cJSON *o, const struct flow_tls *tls)
 {
 	cJSON *t = cJSON_AddObjectToObject(o, "tls");
 
-	add_text(t, "version", tls->version);
-	add_text(t, "cipher", tls->cipher);
+	add_text(t, "version", tls->leg[APP].version);
+	add_text(t, "cipher", tls->leg[APP].cipher);
 	add_text(t, "alpn", tls->alpn);
 	add_text(t, "sni", tls->sni);
 	add_text(t, "certificate", tls->certificate);
 	add_text(t, "fault", tls->fault);
+	add_leg(t, "app", &tls->leg[APP]);
+	add_leg(t, "origin", &tls->leg[ORIGIN]);
+	add_text(t, "ja3", tls->app.ja3);
+	add_text(t, "ja4", tls->app.ja4);
+	add_text(t, "ja3s", tls->origin.ja3s);
+	add_text(t, "ja4s", tls->origin.ja4s);
 }
 
 static void add_process(cJSON *o, const struct process *p)

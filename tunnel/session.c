@@ -36,6 +36,7 @@ int sessions_open(struct sessions **out, const struct session_parts *parts)
 	all->tap = parts->tap;
 	all->house = parts->house;
 	all->policy = parts->policy;
+	all->fingerprints = parts->fingerprints;
 	all->queue_end = &all->queue;
 	all->next_deadline = SESSION_EVER;
 	*out = all;

@@ -23,6 +23,7 @@ struct session_parts {
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
 	struct policy *policy;
+	bool fingerprints;		// JA3 and the like are wanted in the record
 };
 
 // All the sessions there are.

@@ -17,7 +17,8 @@
 // The hello may lie in several packets: gathered for the look alone.
 static uint8_t gathered[HELLO_SIZE_MAX];
 
-static enum hello_verdict look(struct session *s, struct hello *hello, size_t *seen)
+// *bytes are those looked at: `*seen` of them, or as many as a hello can have.
+static enum hello_verdict look(struct session *s, struct hello *hello, const uint8_t **bytes, size_t *seen)
 {
 	struct iovec iov[64];
 	size_t all, n = 0;
@@ -26,8 +27,10 @@ static enum hello_verdict look(struct session *s, struct hello *hello, size_t *s
 	*seen = all;
 	if (!count)
 		return HELLO_MORE;
+	*bytes = iov[0].iov_base;
 	if (count == 1)
 		return hello_read(iov[0].iov_base, iov[0].iov_len, hello);
+	*bytes = gathered;
 	for (int i = 0; i < count && n < sizeof(gathered); i++) {
 		size_t part = iov[i].iov_len < sizeof(gathered) - n ? iov[i].iov_len : sizeof(gathered) - n;
 		memcpy(gathered + n, iov[i].iov_base, part);
@@ -36,12 +39,15 @@ static enum hello_verdict look(struct session *s, struct hello *hello, size_t *s
 	return hello_read(gathered, n, hello);
 }
 
-static void note_hello(struct session *s)
+static void note_hello(struct session *s, const uint8_t *bytes)
 {
 	struct flow_tls *tls = flow_tls(s->record);
 
-	if (tls)
-		snprintf(tls->sni, sizeof(tls->sni), "%s", s->hello->sni);
+	if (!tls)
+		return;
+	snprintf(tls->sni, sizeof(tls->sni), "%s", s->hello->sni);
+	if (s->all->fingerprints && fingerprint_app(bytes, s->hello->size, &tls->app) != HELLO_WHOLE)
+		memset(&tls->app, 0, sizeof(tls->app));
 }
 
 static void decide(struct session *s)
@@ -67,6 +73,7 @@ void sniff_step(struct session *s)
 {
 	struct wire *app = &s->relay.wire[APP];
 	struct hello hello;
+	const uint8_t *bytes = NULL;
 	size_t seen;
 
 	// Either side that finishes or speaks out of turn settles it: not TLS.
@@ -74,7 +81,7 @@ void sniff_step(struct session *s)
 		session_relay(s, FLOW_RELAYED, NULL);
 		return;
 	}
-	switch (look(s, &hello, &seen)) {
+	switch (look(s, &hello, &bytes, &seen)) {
 	case HELLO_NOT:
 		session_relay(s, FLOW_RELAYED, NULL);
 		return;
@@ -95,6 +102,6 @@ void sniff_step(struct session *s)
 		return;
 	}
 	*s->hello = hello;
-	note_hello(s);
+	note_hello(s, bytes);
 	decide(s);
 }

@@ -300,7 +300,7 @@ static void begin_plain(struct tap *t, struct flow *f)
 		comment_text(f, process, sizeof(process));
 	snprintf(comment, sizeof(comment), "plaintext of %s > %s%s%s%s%s%s%s%s%s", address_text(&f->app, app),
 		 address_text(&f->peer, peer), tls && tls->sni[0] ? " " : "", tls ? tls->sni : "",
-		 tls && tls->version[0] ? " " : "", tls ? tls->version : "",
+		 tls && tls->leg[APP].version[0] ? " " : "", tls ? tls->leg[APP].version : "",
 		 tls && tls->alpn[0] ? " " : "", tls ? tls->alpn : "", process[0] ? "; " : "", process);
 	f->plain = capture_plain_open(t->parts.capture, &plain);
 	f->plain_begun = true;

@@ -62,8 +62,10 @@ static struct process curl = {
 };
 
 static struct flow_tls tls = {
-	.version = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .alpn = "h2", .sni = "example.com",
-	.certificate = "trusted",
+	.leg = {{.version = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .group = "x25519"},
+		{.version = "TLSv1.2", .cipher = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", .group = "secp256r1", .resumed = true}},
+	.alpn = "h2", .sni = "example.com", .certificate = "trusted",
+	.app = {.ja3 = "0123456789abcdef0123456789abcdef", .ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1"},
 };
 
 static struct flow example(void)

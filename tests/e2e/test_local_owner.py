@@ -170,12 +170,18 @@ PROCESSES, EACH, AT_A_TIME = 500, 20, 10
 CROWD = """
     import os, socket, sys
     port, processes, each, at_a_time, out = *map(int, sys.argv[1:5]), os.open(sys.argv[5], os.O_WRONLY | os.O_APPEND)
+    datagrams = sys.argv[6:] == ["datagrams"]
     def child(n):
         if n % 2:
             os.setresuid(65534, 65534, 65534)
         ports = []
-        for _ in range(each):
-            s = socket.socket(); s.connect(("127.0.0.1", port))
+        for i in range(each):
+            s = socket.socket(type=socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
+            if datagrams and i % 2:
+                s.sendto(b"x", ("127.0.0.1", port))
+            else:
+                s.connect(("127.0.0.1", port))
+                if datagrams: s.send(b"x")
             ports.append(s.getsockname()[1])
             s.close()
         os.write(out, ("%d %d %s\\n" % (os.getpid(), os.getuid(), ",".join(map(str, ports)))).encode())
@@ -196,17 +202,14 @@ CROWD = """
 """
 
 
-@only("root", limit=120)
-def test_a_crowd_of_short_lived_processes(t):
-    """10,000 connections by 500 processes that are gone at once: each flow's owner is as they say themselves."""
-    processes = t.scaled(PROCESSES, PROCESSES // 10)
-    server = t.keep(sockets.Server(t, lambda connection: None))
+def check_crowd(t, port, processes, each, *datagrams):
+    """Each flow's owner is as the processes say themselves."""
     record = f"{t.home}/record"
     open(record, "w").close()
     local = Local(t, "in-a-crowd")
     # It says a line for each flow, and nobody else reads them.
     t.watch(lambda: [None for _ in local.process.stderr])
-    crowd = start_copy(t, copy_of_python(t, "in-a-crowd"), CROWD, server.port, processes, EACH, AT_A_TIME, record)
+    crowd = start_copy(t, copy_of_python(t, "in-a-crowd"), CROWD, port, processes, each, AT_A_TIME, record, *datagrams)
     t.equal(crowd.communicate(timeout=90), (b"done\n", b""), "what it says")
     wanted = collections.Counter()
     with open(record) as file:
@@ -217,6 +220,25 @@ def test_a_crowd_of_short_lived_processes(t):
     for flow in local.end():
         process = flow.get("process", {})
         found[int(flow["app"].rpartition(":")[2]), process.get("pid"), process.get("name"), process.get("uid")] += 1
-    t.equal(wanted.total(), processes * EACH, "connections that were recorded")
+    t.equal(wanted.total(), processes * each, "connections that were recorded")
+    if datagrams:
+        # Two sockets that had the same port within a minute are one conversation.
+        had = collections.Counter(port for port, *_ in wanted.elements())
+        wanted, found = ({w: n for w, n in c.items() if had[w[0]] == 1} for c in (wanted, found))
+        wanted, found = collections.Counter(wanted), collections.Counter(found)
     t.equal((list((found - wanted).elements())[:5], list((wanted - found).elements())[:5]), ([], []),
             "flows nobody had, connections nobody saw")
+
+
+@only("root", limit=120)
+def test_a_crowd_of_short_lived_processes(t):
+    """10,000 connections by 500 processes that are gone at once."""
+    server = t.keep(sockets.Server(t, lambda connection: None))
+    check_crowd(t, server.port, t.scaled(PROCESSES, PROCESSES // 10), EACH)
+
+
+@only("root", limit=60)
+def test_a_crowd_of_datagrams(t):
+    """One each from a socket, connected or not, that is closed at once, by processes that end."""
+    server = t.keep(sockets.Datagrams(t, lambda data, peer: None))
+    check_crowd(t, server.port, t.scaled(PROCESSES // 5, PROCESSES // 50), EACH // 2, "datagrams")

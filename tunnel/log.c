@@ -50,6 +50,10 @@ static void say(const char *format, va_list list)
 	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): each caller started it
 	vsnprintf(line + head, sizeof(line) - head - 1, format, list);
 	size_t size = strlen(line);
+	// Names are a program's to choose; a terminal is to see no control character.
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 127)
+			line[i] = '?';
 	line[size++] = '\n';
 	put(line, size);
 }

@@ -28,12 +28,13 @@ struct key {
 	uint8_t family, protocol, any, padding;
 };
 
-struct place { struct key key; struct process *process; };
+struct place { struct key key; struct process *process; uint64_t order; };
 struct set { struct place places[WAYS]; unsigned int oldest; };
 
 struct announced {
 	struct set flows[FLOW_SETS];
 	struct set sockets[SOCKET_SETS];
+	uint64_t count;
 };
 
 struct announced *announced_open(void)
@@ -107,18 +108,26 @@ void announced_put(struct announced *announced, int protocol, const struct socka
 		place = &set->places[set->oldest++ % WAYS];
 	process_keep(process);
 	process_let(place->process);
-	*place = (struct place){key, process};
+	*place = (struct place){key, process, ++announced->count};
 }
 
 struct process *announced_find(const struct announced *announced, int protocol,
 			       const struct sockaddr *app, const struct sockaddr *peer)
 {
+	const struct place *latest = NULL;
+
+	// A port may have been a connected socket's, and is now another's that speaks to any.
 	for (int any = 0; announced && any < 2; any++) {
 		struct key key = key_of(protocol, app, any ? NULL : peer);
 		const struct place *place = find(set_of((struct announced *)announced, &key), &key);
 
-		if (place)
-			return place->process;
+		if (place && (!latest || place->order > latest->order))
+			latest = place;
 	}
-	return NULL;
+	return latest ? latest->process : NULL;
+}
+
+uint64_t announced_count(const struct announced *announced)
+{
+	return announced ? announced->count : 0;
 }

@@ -4,6 +4,7 @@
 #ifndef EXTENSION_ANNOUNCED_H
 #define EXTENSION_ANNOUNCED_H
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 struct announced;
@@ -16,7 +17,9 @@ void announced_close(struct announced *announced);
 // forgotten, or by whoever frees it after the close.
 void announced_put(struct announced *announced, int protocol, const struct sockaddr *app,
 		   const struct sockaddr *peer, struct process *process);
-// NULL in, NULL out.
+// How many there have been.
+uint64_t announced_count(const struct announced *announced);
+// NULL in, NULL out. Of two that fit, the later.
 struct process *announced_find(const struct announced *announced, int protocol,
 			       const struct sockaddr *app, const struct sockaddr *peer);
 

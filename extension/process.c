@@ -289,6 +289,11 @@ int process_announce(struct process_finder *finder, const struct redirect_owner 
 	return 0;
 }
 
+uint64_t process_announced(const struct process_finder *finder)
+{
+	return announced_count(finder->announced);
+}
+
 // --- who holds a socket ---------------------------------------------------------
 
 static bool is_socket(pid_t pid, int fd, uint32_t inode)

@@ -69,6 +69,9 @@ void process_let(struct process *process);
 // that is known, the finder is opened with -1 and 0.)
 int process_announce(struct process_finder *finder, const struct redirect_owner *owner);
 
+// How many were announced so far: as long as it stays the same, so do all answers.
+uint64_t process_announced(const struct process_finder *finder);
+
 // Does a socket inside the namespace take what is sent from `from` to `to`?
 bool process_listens(struct process_finder *finder, int protocol,
 		     const struct sockaddr *from, const struct sockaddr *to);

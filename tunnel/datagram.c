@@ -51,6 +51,7 @@ struct port {
 	struct event event;
 	struct flow **flows;
 	size_t flow_count;
+	uint64_t asked;		// process_announced() when its owner was last asked for
 };
 
 struct datagrams {
@@ -226,6 +227,31 @@ static struct port *port_find(struct datagrams *all, uint8_t protocol, const uni
 	while (p && !(p->protocol == protocol && address_equal(&p->app, app)))
 		p = p->next;
 	return p;
+}
+
+static void port_end(struct port *p)
+{
+	struct port **at = &p->all->bucket[address_hash(&p->app) % BUCKETS];
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	port_free(p, FLOW_FINISHED);
+}
+
+// A socket of a process that ended leaves its port to the next one's.
+void datagrams_owner(struct datagrams *all, const union address *app, const union address *peer)
+{
+	uint64_t announced = process_announced(all->parts.finder);
+	struct port *p = port_find(all, IPPROTO_UDP, app);
+	const struct process *now;
+
+	if (!p || p->asked == announced)
+		return;
+	p->asked = announced;
+	now = process_find(all->parts.finder, IPPROTO_UDP, &app->any, &peer->any);
+	if (now && p->flow_count && p->flows[0]->process && now != p->flows[0]->process)
+		port_end(p);
 }
 
 static int port_socket(struct datagrams *all, uint8_t protocol, int family, bool *raw)

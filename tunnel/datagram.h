@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tunnel/packet.h"
+
 struct datagrams;
 struct event_base;
 struct netstack;
@@ -27,6 +29,9 @@ struct datagram_parts {
 int datagrams_open(struct datagrams **out, const struct datagram_parts *parts);
 void datagrams_close(struct datagrams *all);
 
+// Before a packet of the app's is looked at, where owners are announced: what its port is
+// to another process's by now ends.
+void datagrams_owner(struct datagrams *all, const union address *app, const union address *peer);
 // From the app: to whom it is for.
 void datagrams_send(struct datagrams *all, uint8_t protocol, const struct netstack_datagram *d);
 // Nothing is read from origins while paused.

@@ -132,6 +132,10 @@ static bool read_packet(struct loop *l)
 	p.iov = &iov;
 	p.count = 1;
 	read_clock(l);
+	if (view.protocol == IPPROTO_UDP && l->parts.inlet.owners) {
+		l->parts.inlet.owners(l->parts.inlet.of);
+		datagrams_owner(l->datagrams, &view.from, &view.to);
+	}
 	struct flow *flow = tap_from_app(l->parts.tap, &view, &p);
 	if (flow && flow->inside)
 		write_packet(l, &p);

@@ -222,7 +222,7 @@ def check_crowd(t, port, processes, each, *datagrams):
         found[int(flow["app"].rpartition(":")[2]), process.get("pid"), process.get("name"), process.get("uid")] += 1
     t.equal(wanted.total(), processes * each, "connections that were recorded")
     if datagrams:
-        # Two sockets that had the same port within a minute are one conversation.
+        # Of two sockets that had the same port in the same moment nothing tells the packets apart.
         had = collections.Counter(port for port, *_ in wanted.elements())
         wanted, found = ({w: n for w, n in c.items() if had[w[0]] == 1} for c in (wanted, found))
         wanted, found = collections.Counter(wanted), collections.Counter(found)
@@ -235,6 +235,24 @@ def test_a_crowd_of_short_lived_processes(t):
     """10,000 connections by 500 processes that are gone at once."""
     server = t.keep(sockets.Server(t, lambda connection: None))
     check_crowd(t, server.port, t.scaled(PROCESSES, PROCESSES // 10), EACH)
+
+
+PORT_AGAIN = """
+    import os, socket, sys
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)
+    s.bind(("0.0.0.0", 40000)); s.connect(("127.0.0.1", int(sys.argv[1])))
+    for n in range(2): s.send(b"hello"); s.recv(9)
+    print(os.getpid())
+"""
+
+
+@only("root", limit=60)
+def test_a_port_goes_to_another_process(t):
+    """As soon as one ends; each has a flow of its own, and both packets in it."""
+    server = t.keep(sockets.Datagrams(t, lambda data, peer: data))
+    local, program = Local(t, "port-again"), copy_of_python(t, "port-again")
+    pids = [int(start_copy(t, program, PORT_AGAIN, server.port).communicate(timeout=20)[0]) for _ in range(3)]
+    t.equal([(f["process"]["pid"], f["sent"], f["received"]) for f in local.end()], [(pid, 10, 10) for pid in pids], "flows")
 
 
 @only("root", limit=60)

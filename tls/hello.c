@@ -24,10 +24,14 @@ enum {
 	MESSAGE_HEADER = 4,
 
 	EXTENSION_SERVER_NAME = 0,
+	EXTENSION_GROUPS = 10,
+	EXTENSION_SIGNATURES = 13,
 	EXTENSION_ALPN = 16,
+	EXTENSION_SESSION_TICKET = 35,
 	EXTENSION_PRE_SHARED_KEY = 41,
 	EXTENSION_EARLY_DATA = 42,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
+	EXTENSION_KEY_SHARE = 51,
 	EXTENSION_QUIC_PARAMETERS = 57,
 	EXTENSION_ENCRYPTED_CLIENT_HELLO = 0xfe0d,
 };
@@ -154,7 +158,7 @@ static bool host_name(const char *name, size_t size)
 	return size > 0 && !digits_only;
 }
 
-// The three bodies below read exactly `left` bytes or leave trouble behind.
+// The bodies below read exactly `left` bytes or leave trouble behind.
 
 static void server_name(struct reader *reader, size_t left, struct hello *out)
 {
@@ -256,6 +260,49 @@ static void supported_versions(struct reader *reader, size_t left, struct hello 
 	}
 }
 
+static void append(struct hello_numbers *to, uint16_t value)
+{
+	if (to->count < HELLO_NUMBERS_MAX)
+		to->list[to->count++] = value;
+}
+
+// Length and then numbers of two bytes each; with `bodies`, each with a length and
+// so many bytes behind it.
+static void numbers(struct reader *reader, size_t left, bool bodies, struct hello_numbers *to)
+{
+	size_t list;
+
+	if (left < 2) {
+		wrong(reader);
+		return;
+	}
+	list = length(reader, 2);
+	if (reader->trouble == FINE && list != left - 2)
+		wrong(reader);
+	*to = (struct hello_numbers){ .given = true };
+	while (reader->trouble == FINE && list > 0) {
+		size_t head = bodies ? 4 : 2, size;
+		uint16_t value;
+
+		if (list < head) {
+			wrong(reader);
+			return;
+		}
+		value = number(reader, 2);
+		size = bodies ? length(reader, 2) : 0;
+		if (reader->trouble != FINE)
+			return;
+		list -= head;
+		if (size > list) {
+			wrong(reader);
+			return;
+		}
+		list -= size;
+		append(to, value);
+		bytes(reader, size, NULL);
+	}
+}
+
 static void extension(struct reader *reader, struct hello *out)
 {
 	size_t type = number(reader, 2), size = length(reader, 2);
@@ -272,8 +319,21 @@ static void extension(struct reader *reader, struct hello *out)
 	case EXTENSION_SUPPORTED_VERSIONS:
 		supported_versions(reader, size, out);
 		return;
+	case EXTENSION_GROUPS:
+		numbers(reader, size, false, &out->groups);
+		return;
+	case EXTENSION_SIGNATURES:
+		numbers(reader, size, false, &out->signatures);
+		return;
+	case EXTENSION_KEY_SHARE:
+		numbers(reader, size, true, &out->shares);
+		return;
+	case EXTENSION_SESSION_TICKET:		// RFC 5077 3.2: empty, it only says that it could
+		out->tickets = true;
+		out->resumes = out->resumes || size > 0;
+		break;
 	case EXTENSION_PRE_SHARED_KEY:
-		out->psk = true;
+		out->psk = out->resumes = true;
 		break;
 	case EXTENSION_EARLY_DATA:
 		out->early_data = true;
@@ -305,11 +365,46 @@ static bool takes_ecdsa(size_t suite)
 	return false;
 }
 
+// ecdsa_secp256r1_sha256 (RFC 8446 4.2.3): what our leaf signs with. Before TLS 1.3
+// its number was "ECDSA with SHA-256".
+static bool signs_p256(const struct hello_numbers *signatures)
+{
+	for (size_t i = 0; i < signatures->count; i++)
+		if (signatures->list[i] == 0x0403)
+			return true;
+	return false;
+}
+
+static void cipher_suites(struct reader *reader, struct hello *out)
+{
+	size_t size = length(reader, 2);
+
+	if (reader->trouble == FINE && (size == 0 || size % 2 != 0))
+		wrong(reader);
+	for (; reader->trouble == FINE && size > 0; size -= 2) {
+		uint16_t suite = number(reader, 2);
+
+		out->ecdsa = out->ecdsa || takes_ecdsa(suite);
+		if (reader->trouble == FINE && out->suite_count < HELLO_SUITES_MAX)
+			out->suites[out->suite_count++] = suite;
+	}
+}
+
+static void extensions(struct reader *reader, struct hello *out)
+{
+	size_t size = length(reader, 2);
+
+	if (reader->trouble == FINE && size != reader->message)
+		wrong(reader);
+	while (reader->trouble == FINE && reader->message > 0)
+		extension(reader, out);
+}
+
 // RFC 8446 4.1.2. Repeated extensions are read over each other: the origin
 // refuses such a hello by itself.
 static void client_hello(struct reader *reader, struct hello *out)
 {
-	size_t legacy = number(reader, 2), size;
+	size_t legacy = number(reader, 2), id, size;
 
 	if (reader->trouble == FINE && (legacy < 0x0301 || legacy > 0x0304))
 		wrong(reader);
@@ -318,26 +413,22 @@ static void client_hello(struct reader *reader, struct hello *out)
 	out->version_max = legacy > 0x0303 ? 0x0303 : legacy;
 
 	bytes(reader, 32, NULL);			// random
-	size = length(reader, 1);			// legacy session id
-	if (reader->trouble == FINE && size > 32)
+	id = length(reader, 1);				// legacy session id
+	if (reader->trouble == FINE && id > 32)
 		wrong(reader);
-	bytes(reader, size, NULL);
-	size = length(reader, 2);			// cipher suites
-	if (reader->trouble == FINE && (size == 0 || size % 2 != 0))
-		wrong(reader);
-	for (; reader->trouble == FINE && size > 0; size -= 2)
-		out->ecdsa = takes_ecdsa(number(reader, 2)) || out->ecdsa;
+	bytes(reader, id, NULL);
+	cipher_suites(reader, out);
 	size = length(reader, 1);			// compression methods
 	if (reader->trouble == FINE && size == 0)
 		wrong(reader);
 	bytes(reader, size, NULL);
-	if (reader->trouble != FINE || reader->message == 0)
-		return;					// RFC 5246: extensions may be missing
-	size = length(reader, 2);
-	if (reader->trouble == FINE && size != reader->message)
-		wrong(reader);
-	while (reader->trouble == FINE && reader->message > 0)
-		extension(reader, out);
+	if (reader->trouble == FINE && reader->message > 0)	// RFC 5246: there may be none
+		extensions(reader, out);
+	// RFC 8446 D.4: in a hello of TLS 1.3 it is there for others to see.
+	if (id > 0 && out->version_max < 0x0304)
+		out->resumes = true;
+	if (out->signatures.given)
+		out->ecdsa = out->ecdsa && signs_p256(&out->signatures);
 }
 
 enum hello_verdict hello_read(const void *bytes_so_far, size_t size, struct hello *out)

@@ -17,7 +17,17 @@ enum hello_verdict {
 	HELLO_WHOLE,	// a whole ClientHello was read
 };
 
-enum { HELLO_SNI_MAX = 255, HELLO_ALPN_MAX = 255, HELLO_SIZE_MAX = 65536 };
+enum {
+	HELLO_SNI_MAX = 255, HELLO_ALPN_MAX = 255, HELLO_SIZE_MAX = 65536,
+	HELLO_SUITES_MAX = 160, HELLO_NUMBERS_MAX = 32,
+};
+
+// Numbers of a registry in the client's order, GREASE among them; what does not fit is left out.
+struct hello_numbers {
+	bool given;			// the extension is there
+	size_t count;
+	uint16_t list[HELLO_NUMBERS_MAX];
+};
 
 struct hello {
 	char sni[HELLO_SNI_MAX + 1];	// "" when there is none
@@ -27,7 +37,14 @@ struct hello {
 	size_t alpn_size;
 	uint16_t version_min, version_max;	// 0x0301 .. 0x0304, GREASE left out
 	bool psk, early_data, encrypted_client_hello, quic_parameters;
-	bool ecdsa;			// offers a suite for an ECDSA certificate
+	bool ecdsa;			// takes an ECDSA certificate
+	bool tickets;			// takes session tickets before TLS 1.3 (RFC 5077)
+	bool resumes;			// would take up an earlier session, by whatever means
+	uint16_t suites[HELLO_SUITES_MAX];	// in the client's order, cut there
+	size_t suite_count;
+	struct hello_numbers groups;	// supported_groups (RFC 8446 4.2.7)
+	struct hello_numbers shares;	// the groups that key shares came for (4.2.8)
+	struct hello_numbers signatures;	// signature_algorithms (4.2.3)
 	size_t size;			// bytes of the records that held it
 };
 

@@ -21,6 +21,7 @@
 
 #include "tls/leaves.h"
 #include "tls/mint.h"
+#include "tls/resumption.h"
 
 enum {
 	LEAVES_MAX = 1024, VERDICTS_MAX = 1024,
@@ -49,7 +50,7 @@ struct tls_house {
 	WC_RNG random;
 	struct issuer_key leaf, shadow;
 	struct pair pairs[2];			// P-256, RSA
-	struct leaves *leaves, *verdicts;
+	struct leaves *leaves, *verdicts, *sessions;
 	WOLFSSL_CTX *client[4];			// up to TLS 1.0, 1.1, 1.2, 1.3
 	uint16_t version_min, version_max;	// 0: not forced
 	struct credential *credentials;
@@ -128,7 +129,8 @@ int tls_open(struct tls_house **out, const struct tls_options *options, char *wh
 	house->version_max = options->version_max;
 	house->leaves = leaves_open(LEAVES_MAX, drop_context);
 	house->verdicts = leaves_open(VERDICTS_MAX, free);
-	if (!house->leaves || !house->verdicts)
+	house->sessions = resumption_open();
+	if (!house->leaves || !house->verdicts || !house->sessions)
 		goto fail;
 	if (options->upstream_ca) {
 		error = add_upstream(house, options->upstream_ca, why, why_size);
@@ -158,6 +160,7 @@ void tls_close_house(struct tls_house *house)
 		return;
 	leaves_close(house->leaves);
 	leaves_close(house->verdicts);
+	leaves_close(house->sessions);
 	for (size_t i = 0; i < 4; i++)
 		wolfSSL_CTX_free(house->client[i]);
 	for (size_t i = 0; i < house->credential_count; i++)
@@ -215,6 +218,11 @@ WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max)
 	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
 	*place = context;
 	return context;
+}
+
+struct leaves *house_sessions(struct tls_house *house)
+{
+	return house->sessions;
 }
 
 const struct credential *house_credential(const struct tls_house *house, const char *host)

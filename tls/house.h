@@ -9,6 +9,7 @@
 #include <wolfssl/ssl.h>
 
 #include "tls/credential.h"
+#include "tls/leaves.h"
 #include "tls/verify.h"
 
 struct tls_house;
@@ -19,6 +20,9 @@ bool house_versions(const struct tls_house *house, bool client, uint16_t *min, u
 // The context for an end towards an origin that speaks at most `version_max`.
 // Owned by the house; NULL when it cannot be made.
 WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max);
+
+// The sessions with origins.
+struct leaves *house_sessions(struct tls_house *house);
 
 // What to show to `host`, or NULL.
 const struct credential *house_credential(const struct tls_house *house, const char *host);

@@ -26,6 +26,8 @@
 #include "tls/alert.h"
 #include "tls/hello.h"
 #include "tls/house.h"
+#include "tls/offer.h"
+#include "tls/resumption.h"
 #include "tls/secret.h"
 
 enum {
@@ -67,8 +69,11 @@ struct tls {
 
 	// Of an end towards the origin.
 	struct verdict verdict;
-	uint8_t *leaf;
-	size_t leaf_size;
+	struct shown chain;		// what the verdict is about
+	struct shown earlier;		// the chain of the session that is offered
+	uint8_t session[LEAF_KEY_SIZE];	// where the house keeps this one
+	bool has_session, ticketed;	// a ticket came that is not kept yet
+	uint16_t suite;
 };
 
 __attribute__((format(printf, 3, 4)))
@@ -296,7 +301,7 @@ static int equip(struct tls *end, WOLFSSL_CTX *context)
 	wolfSSL_SetIOWriteCtx(end->ssl, end);
 	secret_watch(end->ssl, &end->watch);
 	// wolfSSL derives the exporter secret only for those who keep what it
-	// is derived from; note_agreement() lets go of that.
+	// is derived from; tls_handshake() lets go of that.
 	wolfSSL_KeepArrays(end->ssl);
 	return 0;
 }
@@ -331,26 +336,85 @@ static int offer_alpn(struct tls *end, const struct hello *hello)
 	       WOLFSSL_SUCCESS ? 0 : -EPROTO;
 }
 
+// What became of the chain; a leaf that cannot be read is no chain.
+static void judge(struct tls *end)
+{
+	struct der chain[CHAIN_MAX];
+	size_t count = shown_views(end->chain, chain, CHAIN_MAX);
+
+	if (count > 0 && house_judge(end->house, &end->verdict, chain, count, end->host))
+		return;
+	free(end->chain.bytes);
+	end->chain = (struct shown){ 0 };
+}
+
 // Called with the origin's chain, whatever it is worth. 1: go on.
 static int see_chain(int verified, WOLFSSL_X509_STORE_CTX *store)
 {
 	struct tls *end = store->userCtx;
-	struct der chain[CHAIN_MAX];
-	size_t count = 0;
+	size_t size = 0;
 
 	(void)verified;
-	if (store->error_depth != 0 || end->leaf)
+	if (store->error_depth != 0 || end->chain.bytes)
 		return 1;
-	for (int i = 0; i < store->totalCerts && count < CHAIN_MAX; i++)
-		chain[count++] = (struct der){ store->certs[i].buffer, store->certs[i].length };
-	if (count == 0 || !house_judge(end->house, &end->verdict, chain, count, end->host))
+	for (int i = 0; i < store->totalCerts && i < CHAIN_MAX; i++)
+		size += store->certs[i].length;
+	if (size == 0)
 		return 1;
-	end->leaf = malloc(chain[0].size);
-	if (end->leaf) {
-		memcpy(end->leaf, chain[0].at, chain[0].size);
-		end->leaf_size = chain[0].size;
+	end->chain.bytes = malloc(size);
+	if (!end->chain.bytes)
+		return 1;
+	for (int i = 0; i < store->totalCerts && i < CHAIN_MAX; i++) {
+		memcpy(end->chain.bytes + end->chain.size, store->certs[i].buffer, store->certs[i].length);
+		end->chain.size += store->certs[i].length;
 	}
+	judge(end);
 	return 1;
+}
+
+// --- sessions with origins --------------------------------------------------
+
+static int see_ticket(WOLFSSL *ssl, const unsigned char *ticket, int size, void *context)
+{
+	struct tls *end = context;
+
+	(void)ssl;
+	(void)ticket;
+	(void)size;
+	end->ticketed = true;
+	return 0;
+}
+
+// The key holds for what comes of this connection too.
+static void offer_session(struct tls *end, const struct hello *hello, const char *address, uint16_t port)
+{
+	wolfSSL_set_SessionTicket_cb(end->ssl, see_ticket, end);
+	if (hello->tickets)
+		wolfSSL_UseSessionTicket(end->ssl);
+	wolfSSL_only_dhe_psk(end->ssl);
+	end->has_session = resumption_key(end->session, hello, address, port, end->version_min,
+					  end->version_max);
+	if (end->has_session && hello->resumes)
+		resumption_offer(house_sessions(end->house), end->session, end->ssl, &end->earlier);
+}
+
+static void keep_session(struct tls *end)
+{
+	end->ticketed = false;
+	if (end->has_session)
+		resumption_keep(house_sessions(end->house), end->session, end->ssl, end->chain);
+}
+
+// Before TLS 1.3 the handshake's end is when it is known; later it comes with tickets.
+static void note_session(struct tls *end)
+{
+	if (end->resumed && !end->chain.bytes) {
+		end->chain = end->earlier;
+		end->earlier = (struct shown){ 0 };
+		judge(end);
+	}
+	if (end->ticketed || (!end->resumed && wolfSSL_version(end->ssl) < TLS1_3_VERSION))
+		keep_session(end);
 }
 
 static int certificate_asked(WOLFSSL *ssl, void *unused)
@@ -373,9 +437,11 @@ static int certificate_asked(WOLFSSL *ssl, void *unused)
 	return 0;
 }
 
-static int dress_client(struct tls *end, const struct hello *hello)
+static int dress_client(struct tls *end, const struct hello *hello, const char *address, uint16_t port)
 {
 	WOLFSSL_CTX *context = house_client(end->house, end->version_max);
+	uint16_t version = end->version_max;
+	const char *why;
 	int error;
 
 	if (!context)
@@ -389,11 +455,21 @@ static int dress_client(struct tls *end, const struct hello *hello)
 	if (hello->sni[0] && wolfSSL_UseSNI(end->ssl, WOLFSSL_SNI_HOST_NAME, hello->sni,
 					    strlen(hello->sni)) != WOLFSSL_SUCCESS)
 		return -EPROTO;
+	offer_session(end, hello, address, port);
+	// A session of an older version is offered in a hello of that version.
+	if (end->earlier.bytes && wolfSSL_version(end->ssl) < TLS1_3_VERSION && version > 0x0303)
+		version = 0x0303;
+	// What is forced on both beyond the app's own means is ours to offer.
+	why = end->version_max > hello->version_max ? NULL : offer_hello(end->ssl, hello, version);
+	if (why) {
+		fail(end, -EPROTO, "%s", why);
+		return 0;
+	}
 	return offer_alpn(end, hello);
 }
 
 int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
-		const char *address, const struct tls_wire *wire, void *context)
+		const char *address, uint16_t port, const struct tls_wire *wire, void *context)
 {
 	struct tls *end = make(house, true, hello, hello->sni[0] ? hello->sni : address, wire, context);
 	int error;
@@ -401,7 +477,7 @@ int tls_connect(struct tls **out, struct tls_house *house, const struct hello *h
 	*out = NULL;
 	if (!end)
 		return -ENOMEM;
-	error = end->broken ? 0 : dress_client(end, hello);
+	error = end->broken ? 0 : dress_client(end, hello, address, port);
 	if (error) {
 		tls_close(end);
 		return error;
@@ -422,14 +498,16 @@ static uint16_t version_number(const char *name)
 
 static int dress_server(struct tls *end, const struct hello *hello, const struct tls *origin)
 {
-	struct der leaf = { origin->leaf, origin->leaf_size };
+	struct der leaf;
 	uint16_t agreed = version_number(origin->version);
 	uint16_t version = agreed < end->version_max ? agreed : end->version_max;
-	WOLFSSL_CTX *context = house_server(end->house, leaf, &origin->verdict, origin->host, version,
-					    !hello->ecdsa);
+	WOLFSSL_CTX *context = NULL;
 	char alpn[ALPN_TEXT_MAX];
 	int error;
 
+	if (shown_views(origin->chain, &leaf, 1) == 1)
+		context = house_server(end->house, leaf, &origin->verdict, origin->host, version,
+				       !hello->ecdsa);
 	if (!context) {
 		fail(end, -EPROTO, "no leaf could be minted from the origin's certificate");
 		return 0;
@@ -458,7 +536,7 @@ int tls_accept(struct tls **out, struct tls_house *house, const struct hello *he
 	int error;
 
 	*out = NULL;
-	if (!origin->shaken || !origin->leaf)
+	if (!origin->shaken || !origin->chain.bytes)
 		return -EINVAL;
 	end = make(house, false, hello, origin->host, wire, context);
 	if (!end)
@@ -478,7 +556,8 @@ void tls_close(struct tls *end)
 		return;
 	wolfSSL_free(end->ssl);
 	free(end->out);
-	free(end->leaf);
+	free(end->chain.bytes);
+	free(end->earlier.bytes);
 	free(end);
 }
 
@@ -495,6 +574,7 @@ static void note_agreement(struct tls *end)
 	end->version = wolfSSL_get_version(end->ssl);
 	end->resumed = wolfSSL_session_reused(end->ssl);
 	end->cipher = cipher ? cipher : "";
+	end->suite = (uint16_t)suite;
 	for (size_t i = 0; group && group[i] && i + 1 < sizeof(end->group); i++)
 		end->group[i] = (char)tolower((unsigned char)group[i]);
 	if (wolfSSL_ALPN_GetProtocol(end->ssl, &alpn, &size) == WOLFSSL_SUCCESS && alpn &&
@@ -502,7 +582,6 @@ static void note_agreement(struct tls *end)
 		memcpy(end->alpn, alpn, size);
 		end->alpn[size] = '\0';
 	}
-	wolfSSL_FreeArrays(end->ssl);
 }
 
 static int step_client(struct tls *end)
@@ -528,9 +607,12 @@ int tls_handshake(struct tls *end)
 			tls_flush(end);
 			return error;
 		}
-		if (end->client && !end->leaf)
-			return fail(end, -EPROTO, "the origin showed no certificate that can be read");
 		note_agreement(end);
+		if (end->client)
+			note_session(end);
+		wolfSSL_FreeArrays(end->ssl);
+		if (end->client && !end->chain.bytes)
+			return fail(end, -EPROTO, "the origin showed no certificate that can be read");
 	}
 	error = tls_flush(end);
 	if (error && error != -EAGAIN)
@@ -552,6 +634,8 @@ ssize_t tls_read(struct tls *end, void *bytes, size_t size)
 	if (!end->shaken)
 		return -EAGAIN;
 	got = wolfSSL_read(end->ssl, bytes, size > INT_MAX ? INT_MAX : (int)size);
+	if (end->ticketed && end->client)
+		keep_session(end);
 	if (got > 0)
 		return got;
 	if (wolfSSL_get_error(end->ssl, got) == WOLFSSL_ERROR_ZERO_RETURN) {

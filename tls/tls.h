@@ -61,11 +61,12 @@ void tls_load_roots(struct tls_house *house);
 
 // --- the two ends -----------------------------------------------------------
 
-// The end towards the origin: offers the hello's SNI, ALPN and no newer version
-// than the hello's (see version_min). `address` (numeric text) is what the name is checked
-// against where there is no SNI.
+// The end towards the origin: offers what the hello does, as far as it can: SNI, ALPN, suites,
+// groups, and no newer version (see version_min). `address` (numeric text) is what the name is
+// checked against where there is no SNI. Where the hello would take up a session, one that was
+// had with the same origin, at this address and port, is offered.
 int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
-		const char *address, const struct tls_wire *wire, void *context);
+		const char *address, uint16_t port, const struct tls_wire *wire, void *context);
 
 // The end towards the app, once `origin` has shaken hands: with a leaf minted
 // from the origin's certificate, the origin's ALPN choice, and a version the app
@@ -100,7 +101,8 @@ void tls_close(struct tls *end);
 const char *tls_version(const struct tls *end);	// "TLSv1.3"
 const char *tls_cipher(const struct tls *end);		// IANA name
 const char *tls_alpn(const struct tls *end);		// "" for none
-// Was an earlier session taken up again? Then the app saw no certificate this time.
+// Was an earlier session taken up again? Then no certificate was shown this time: the app goes by
+// the one it saw before, and the origin's from then is judged again.
 bool tls_resumed(const struct tls *end);
 // The key exchange's group, as the IANA registry has it ("x25519"); "" where there was none.
 const char *tls_group(const struct tls *end);

@@ -120,8 +120,8 @@ void handshake_begin(struct session *s)
 		s->origin_hello = calloc(1, sizeof(*s->origin_hello));
 	address_host(&s->record->peer, host);
 	s->relay.wire[ORIGIN].readable = true;
-	if (tls_connect(&s->relay.tls[ORIGIN], s->all->house, s->hello, host, &end_wire,
-			&s->relay.wire[ORIGIN])) {
+	if (tls_connect(&s->relay.tls[ORIGIN], s->all->house, s->hello, host, address_port(&s->record->peer),
+			&end_wire, &s->relay.wire[ORIGIN])) {
 		session_relay(s, FLOW_PASSED, "no memory to open it");
 		return;
 	}

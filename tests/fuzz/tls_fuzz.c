@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (size < 2)
 		return 0;
 	error = bytes[0] & 1 ? tls_accept(&end, world.house, &world.hello, world.connect, &world_wire, &party)
-			     : tls_connect(&end, world.house, &world.hello, "127.0.0.1", &world_wire, &party);
+			     : tls_connect(&end, world.house, &world.hello, "127.0.0.1", 443, &world_wire, &party);
 	if (error)
 		abort();
 	in.cut = bytes[0] >> 1 & 0x3f;

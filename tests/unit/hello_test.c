@@ -170,6 +170,9 @@ static void reads_one_over_many_records(void **state)
 	memset(extensions, 0, sizeof(extensions));
 	put16(extensions, 51);
 	put16(extensions + 2, sizeof(extensions) - 4 - sizeof(browser));
+	put16(extensions + 4, sizeof(extensions) - 6 - sizeof(browser));
+	put16(extensions + 6, 0x11ec);
+	put16(extensions + 8, sizeof(extensions) - 10 - sizeof(browser));
 	memcpy(extensions + sizeof(extensions) - sizeof(browser), browser, sizeof(browser));
 	recipe.extensions = extensions;
 	recipe.extensions_size = sizeof(extensions);
@@ -180,6 +183,8 @@ static void reads_one_over_many_records(void **state)
 	assert_int_equal(read_exactly(wire, size - 1, &hello), HELLO_MORE);
 	assert_int_equal(read_exactly(wire, size, &hello), HELLO_WHOLE);
 	assert_browser(&hello, size);
+	assert_int_equal(hello.shares.count, 1);
+	assert_int_equal(hello.shares.list[0], 0x11ec);
 }
 
 static void knows_what_is_not_tls(void **state)
@@ -360,7 +365,7 @@ static void gives_up_at_the_limit(void **state)
 	size_t size;
 
 	(void)state;
-	put16(extensions, 51);
+	put16(extensions, 21);
 	put16(extensions + 2, sizeof(extensions) - 4);
 	size = build(&recipe, long_wire);
 	assert_true(size > HELLO_SIZE_MAX);
@@ -370,6 +375,57 @@ static void gives_up_at_the_limit(void **state)
 	build(&recipe, long_wire);		// one byte a record: six on the wire
 	assert_int_equal(hello_read(long_wire, HELLO_SIZE_MAX - 1, &hello), HELLO_MORE);
 	assert_int_equal(hello_read(long_wire, HELLO_SIZE_MAX, &hello), HELLO_NOT);
+}
+
+static void reads_what_is_offered(void **state)
+{
+	uint8_t many[2 + 2 * 100];
+	struct hello hello;
+
+	(void)state;
+	assert_int_equal(with(10, "\x00\x06\x1a\x1a\x00\x1d\x00\x17", 8, &hello), HELLO_WHOLE);
+	assert_true(hello.groups.given);
+	assert_int_equal(hello.groups.count, 3);
+	assert_int_equal(hello.groups.list[1], 0x001d);
+	assert_false(hello.shares.given);
+	assert_int_equal(hello.suite_count, 3);
+	assert_int_equal(hello.suites[2], 0xc02b);
+	assert_int_equal(with(51, "\x00\x0b\x1a\x1a\x00\x01\x00\x00\x1d\x00\x02zz", 13, &hello), HELLO_WHOLE);
+	assert_int_equal(hello.shares.count, 2);
+	assert_int_equal(hello.shares.list[1], 0x001d);
+	assert_int_equal(with(51, "\x00\x00", 2, &hello), HELLO_WHOLE);	// asks to be asked
+	assert_true(hello.shares.given);
+	assert_int_equal(with(13, "\x00\x02\x08\x04", 4, &hello), HELLO_WHOLE);
+	assert_int_equal(hello.signatures.list[0], 0x0804);
+	assert_false(hello.ecdsa);
+	assert_int_equal(with(13, "\x00\x04\x08\x04\x04\x03", 6, &hello), HELLO_WHOLE);
+	assert_true(hello.ecdsa);
+	// Longer than is kept.
+	memset(many, 7, sizeof(many));
+	put16(many, 2 * 100);
+	assert_int_equal(with(10, many, sizeof(many), &hello), HELLO_WHOLE);
+	assert_int_equal(hello.groups.count, HELLO_NUMBERS_MAX);
+	// Lengths that do not fit.
+	assert_int_equal(with(10, "\x00\x03\x00\x1d\x00", 5, &hello), HELLO_NOT);
+	assert_int_equal(with(10, "\x00\x04\x00\x1d", 4, &hello), HELLO_NOT);
+	assert_int_equal(with(10, "\x00", 1, &hello), HELLO_NOT);
+	assert_int_equal(with(51, "\x00\x04\x00\x1d\x00\x01", 6, &hello), HELLO_NOT);
+	assert_int_equal(with(51, "\x00\x03\x00\x1d\x00", 5, &hello), HELLO_NOT);
+}
+
+static void knows_who_would_resume(void **state)
+{
+	struct hello hello;
+
+	(void)state;
+	assert_int_equal(with(35, "", 0, &hello), HELLO_WHOLE);
+	assert_true(hello.tickets);
+	assert_true(hello.resumes);		// there is a session id, and no TLS 1.3
+	assert_int_equal(with(43, "\x04\x03\x04\x03\x03", 5, &hello), HELLO_WHOLE);
+	assert_false(hello.resumes);
+	assert_false(hello.tickets);
+	assert_int_equal(with(35, "x", 1, &hello), HELLO_WHOLE);
+	assert_true(hello.resumes);
 }
 
 int main(void)
@@ -385,6 +441,8 @@ int main(void)
 		cmocka_unit_test(notes_quic),
 		cmocka_unit_test(survives_changed_bytes),
 		cmocka_unit_test(gives_up_at_the_limit),
+		cmocka_unit_test(reads_what_is_offered),
+		cmocka_unit_test(knows_who_would_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,27 +92,27 @@ static int through_tap(const char *roots, const char *command, struct tap_report
 
 static void openssl_meets_openssl(void **state)
 {
-	static const struct { const char *client, *server, *version, *alpn; } table[] = {
-		{ "", "", "TLSv1.3", "" },
-		{ "-tls1_2", "", "TLSv1.2", "" },
-		{ "", "-tls1_2", "TLSv1.2", "" },
-		{ "-alpn h2,http/1.1", "-alpn http/1.1,h2", "TLSv1.3", "http/1.1" },
-		{ "-alpn h2 -tls1_2", "-alpn h2", "TLSv1.2", "h2" },
-		{ "-groups X448:P-256", "", "TLSv1.3", "" },		// HelloRetryRequest, to the app
-		{ "-groups P-521", "", "TLSv1.3", "" },
-		{ "", "-groups P-384", "TLSv1.3", "" },			// and from the origin
-		{ "", "-groups X25519", "TLSv1.3", "" },
-		{ "-tls1_2", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2", "" },
-		{ "-tls1_2", "-cipher ECDHE-ECDSA-AES128-SHA256", "TLSv1.2", "" },
-		{ "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "", "TLSv1.3", "" },
-		{ "-no_middlebox", "-no_middlebox", "TLSv1.3", "" },
+	static const struct { const char *client, *server, *version, *alpn, *certificate; } table[] = {
+		{ "", "", "TLSv1.3", "", NULL },
+		{ "-tls1_2", "", "TLSv1.2", "", NULL },
+		{ "", "-tls1_2", "TLSv1.2", "", NULL },
+		{ "-alpn h2,http/1.1", "-alpn http/1.1,h2", "TLSv1.3", "http/1.1", NULL },
+		{ "-alpn h2 -tls1_2", "-alpn h2", "TLSv1.2", "h2", NULL },
+		{ "-groups X448:P-256", "", "TLSv1.3", "", NULL },		// HelloRetryRequest, to the app
+		{ "-groups P-521", "", "TLSv1.3", "", NULL },
+		{ "", "-groups P-384", "TLSv1.3", "", NULL },			// and from the origin
+		{ "", "-groups X25519", "TLSv1.3", "", NULL },
+		{ "-tls1_2", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2", "", NULL },
+		{ "-tls1_2", "-cipher ECDHE-ECDSA-AES128-SHA256", "TLSv1.2", "", NULL },
+		{ "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "", "TLSv1.3", "", NULL },
+		{ "-no_middlebox", "-no_middlebox", "TLSv1.3", "", NULL },
 		// Apps that know nothing better than what is old.
-		{ "-tls1_1 " WEAK, WEAK, "TLSv1.1", "" },
-		{ "-tls1 " WEAK, WEAK, "TLSv1", "" },
-		{ "-tls1 -cipher ECDHE-RSA-AES128-SHA:@SECLEVEL=0", WEAK, "TLSv1", "" },
-		{ "-no_tls1_2 -no_tls1_3 " WEAK, "-tls1 " WEAK, "TLSv1", "" },
+		{ "-tls1_1 " WEAK, WEAK, "TLSv1.1", "", NULL },
+		{ "-tls1 " WEAK, WEAK, "TLSv1", "", NULL },
+		{ "-tls1 -cipher ECDHE-RSA-AES128-SHA:@SECLEVEL=0", WEAK, "TLSv1", "", "rsa" },
+		{ "-no_tls1_2 -no_tls1_3 " WEAK, "-tls1 " WEAK, "TLSv1", "", NULL },
 		// An app that takes RSA alone.
-		{ "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "", "TLSv1.2", "" },
+		{ "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "", "TLSv1.2", "", "rsa" },
 	};
 
 	(void)state;
@@ -120,7 +120,7 @@ static void openssl_meets_openssl(void **state)
 		char command[1024], line[256];
 		struct tap_report report;
 
-		server_start("good", table[i].server);
+		server_start(table[i].certificate ? table[i].certificate : "good", table[i].server);
 		snprintf(command, sizeof(command), CLIENT "%s -keylogfile client.keys </dev/null >client.out 2>&1",
 			 (unsigned)tap_port, table[i].client);
 		if (through_tap("root.crt", command, &report) != 0 || report.connect || report.accept)
@@ -203,8 +203,10 @@ static void tickets_are_taken_back(void **state)
 			tap_serve(house, listener, server_port, keylog, &report);
 			waitpid(child, &status, 0);
 			fclose(keylog);
-			if (report.accept || report.resumed != (turn == 1) || status)
-				fail_msg("%s, turn %d: %d %d %s", table[i].flags, turn, report.accept, status, report.text);
+			if (report.accept || report.resumed != (turn == 1) ||
+			    report.origin_resumed != (turn == 1) || status)
+				fail_msg("%s, turn %d: %d %d%d %d %s", table[i].flags, turn, report.accept,
+					 report.resumed, report.origin_resumed, status, report.text);
 		}
 		tls_close_house(house);
 		server_stop();

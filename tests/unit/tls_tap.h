@@ -183,13 +183,14 @@ struct tap_report {
 	enum tls_trust trust;
 	char text[200], version[16], cipher[64], alpn[64];
 	int alert;
-	bool resumed;			// at the app's end
+	bool resumed, origin_resumed;
 };
 
 static void tap_note(struct tap_report *report, const struct tls *origin, const struct tls *app)
 {
 	if (origin && !report->connect) {
 		report->trust = tls_verdict(origin);
+		report->origin_resumed = tls_resumed(origin);
 		snprintf(report->version, sizeof(report->version), "%s", tls_version(origin));
 		snprintf(report->cipher, sizeof(report->cipher), "%s", tls_cipher(origin));
 		snprintf(report->alpn, sizeof(report->alpn), "%s", tls_alpn(origin));
@@ -238,7 +239,8 @@ static void tap_serve(struct tls_house *house, int listener, uint16_t origin_por
 	app_side.first_size = size;
 	origin_side.fd = tap_dial(origin_port);
 	if (report->hello == 0 && origin_side.fd >= 0) {
-		report->connect = tls_connect(&origin, house, &hello, "127.0.0.1", &tap_wire, &origin_side);
+		report->connect = tls_connect(&origin, house, &hello, "127.0.0.1", origin_port, &tap_wire,
+					      &origin_side);
 		if (!report->connect)
 			report->connect = tap_shake(origin, origin_side.fd);
 		if (!report->connect)

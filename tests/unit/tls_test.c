@@ -277,7 +277,7 @@ static void says_what_an_origin_answered(void **state)
 	(void)state;
 	world_authority(&world);
 	house_open(&world.house, world.authority, NULL, false);
-	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", &world_wire, &party), 0);
+	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", 443, &world_wire, &party), 0);
 	assert_int_equal(tls_handshake(world.connect), -EAGAIN);
 	queue_put(&world.queues[3], alert, sizeof(alert));
 	assert_int_equal(tls_handshake(world.connect), -EPROTO);
@@ -291,23 +291,23 @@ static void says_what_an_origin_answered(void **state)
 	// An origin that goes away, one whose wire breaks, one that is no TLS server.
 	free(world.queues[3].bytes);
 	world.queues[3] = (struct queue){ .ended = true };
-	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", &world_wire, &party), 0);
+	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", 443, &world_wire, &party), 0);
 	assert_int_equal(tls_handshake(world.connect), -ECONNRESET);
 	tls_close(world.connect);
 	world.queues[3] = (struct queue){ .broken = true };
-	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", &world_wire, &party), 0);
+	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", 443, &world_wire, &party), 0);
 	assert_int_equal(tls_handshake(world.connect), -ETIMEDOUT);
 	tls_close(world.connect);
 	world.queues[3] = (struct queue){ 0 };
 	queue_put(&world.queues[3], "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
-	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", &world_wire, &party), 0);
+	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", 443, &world_wire, &party), 0);
 	assert_int_equal(tls_handshake(world.connect), -EPROTO);
 	assert_true(strlen(tls_error(world.connect)) > 0);
 	tls_close(world.connect);
 
 	// An app that is too old.
 	hello.version_min = hello.version_max = 0x0300;
-	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", &world_wire, &party), 0);
+	assert_int_equal(tls_connect(&world.connect, world.house, &hello, "::1", 443, &world_wire, &party), 0);
 	assert_int_equal(tls_handshake(world.connect), -EPROTO);
 	assert_string_equal(tls_error(world.connect), "the app speaks no version of TLS that is allowed");
 	world_end(&world);

@@ -353,7 +353,7 @@ static void world_start(struct world *world, const struct app_options *app,
 		memcpy(hello.alpn, app->alpn, hello.alpn_size);
 	}
 	world->app_result = world->accept_result = world->connect_result = -EAGAIN;
-	assert_int_equal(tls_connect(&world->app, world->app_house, &hello, "127.0.0.1", &world_wire,
+	assert_int_equal(tls_connect(&world->app, world->app_house, &hello, "127.0.0.1", 443, &world_wire,
 				     &world->app_party), 0);
 	origin_open(&world->origin, origin);
 }
@@ -367,7 +367,7 @@ static void world_turn(struct world *world)
 		world->app_result = tls_handshake(world->app);
 	if (!world->connect && world->hello.size == 0 &&
 	    hello_read(first->bytes + first->at, first->size - first->at, &world->hello) == HELLO_WHOLE)
-		assert_int_equal(tls_connect(&world->connect, world->house, &world->hello, "127.0.0.1",
+		assert_int_equal(tls_connect(&world->connect, world->house, &world->hello, "127.0.0.1", 443,
 					     &world_wire, &world->connect_party), 0);
 	origin_step(&world->origin);
 	if (world->connect && world->connect_result == -EAGAIN)

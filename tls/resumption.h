@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// resumption - sessions with origins, kept to be taken up again.
+//
+// Within the room only. With each goes the chain that the origin showed when it began,
+// since it shows none when it is resumed.
+
+#ifndef TLS_RESUMPTION_H
+#define TLS_RESUMPTION_H
+
+#include <wolfssl/ssl.h>
+
+#include "tls/certificate.h"
+#include "tls/leaves.h"
+
+struct hello;
+
+// A chain as the origin sent it: whole certificates behind each other, leaf first.
+struct shown {
+	uint8_t *bytes;
+	size_t size;
+};
+
+bool shown_copy(struct shown *out, struct shown from);
+// Views into it; how many.
+size_t shown_views(struct shown shown, struct der *out, size_t max);
+
+// Sessions under digests of all that has to be the same for one to be taken up: who
+// is called, and what is offered.
+struct leaves *resumption_open(void);
+bool resumption_key(uint8_t key[LEAF_KEY_SIZE], const struct hello *hello, const char *address,
+		    uint16_t port, uint16_t version_min, uint16_t version_max);
+
+// Has a client's `ssl`, not begun yet, offer to take up the session under `key`; `chain`,
+// a copy, is what it was shown then. False, and nothing done, when there is none.
+bool resumption_offer(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], WOLFSSL *ssl,
+		      struct shown *chain);
+// Keeps the session of `ssl` as it is now, if the origin would take it up.
+void resumption_keep(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], WOLFSSL *ssl,
+		     struct shown chain);
+
+#endif

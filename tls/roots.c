@@ -52,7 +52,8 @@ static uint8_t *keep_block(struct roots *roots, size_t size)
 		free(block);
 		return NULL;
 	}
-	return roots->blocks[roots->block_count++] = block;
+	roots->blocks[roots->block_count++] = block;
+	return block;
 }
 
 // DER is never longer than its PEM, so one block of the text's size holds all.

@@ -106,7 +106,7 @@ static int join(FILE *file, char *text)
 static int read_file(struct choice *c)
 {
 	FILE *file = fopen(c->path, "re");
-	char *text = malloc(TEXT_MAX);
+	char *text = calloc(1, TEXT_MAX);
 	int error = !file ? -errno : !text ? -ENOMEM : join(file, text);
 
 	if (file)

@@ -24,7 +24,7 @@ struct pair {
 
 struct memory {
 	struct pair *bucket[BUCKETS];
-	struct pair *oldest, **newest;
+	struct pair *oldest, *newest;
 	size_t count;
 	FILE *file;
 	const char *path;
@@ -67,8 +67,8 @@ static void forget_oldest(struct memory *m)
 		at = &(*at)->next;
 	*at = p->next;
 	m->oldest = p->newer;
-	if (!m->oldest)
-		m->newest = &m->oldest;
+	if (m->newest == p)
+		m->newest = NULL;
 	m->count--;
 	pair_free(p);
 }
@@ -90,8 +90,11 @@ static bool keep(struct memory *m, const char *executable, const char *host)
 	struct pair **at = &m->bucket[hash(executable, host)];
 	p->next = *at;
 	*at = p;
-	*m->newest = p;
-	m->newest = &p->newer;
+	if (m->newest)
+		m->newest->newer = p;
+	else
+		m->oldest = p;
+	m->newest = p;
 	m->count++;
 	return true;
 }
@@ -172,7 +175,6 @@ int memory_open(struct memory **out, const char *path, char *why, size_t why_siz
 		snprintf(why, why_size, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	m->newest = &m->oldest;
 	error = path ? open_file(m, path, why, why_size) : 0;
 	if (error)
 		memory_close(m);

@@ -35,7 +35,7 @@ struct policy {
 static int compile(struct patterns *p, const char *const *texts, size_t count, const char *option, char *why,
 		   size_t why_size)
 {
-	p->codes = calloc(count ? count : 1, sizeof(*p->codes));
+	p->codes = calloc(count ? count : 1, sizeof(pcre2_code *));
 	if (!p->codes) {
 		snprintf(why, why_size, "%s", strerror(ENOMEM));
 		return -ENOMEM;

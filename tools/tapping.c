@@ -39,6 +39,7 @@ TEXT(set_pins, policy.pins_path)
 TEXT(set_upstream_ca, tls.upstream_ca)
 TEXT(set_crl, tls.crl)
 FLAG(set_flush, hall.capture.flush_each, true)
+FLAG(set_dump, hall.watch.dump, true)
 FLAG(set_insecure, hall.tls.insecure, true)
 FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
 FLAG(set_quiet, quiet, true)
@@ -170,6 +171,16 @@ static int set_plain_mss(void *into, const char *value, char *why, size_t why_si
 	return 0;
 }
 
+static int set_dump_bytes(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 0, ULONG_MAX, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.watch.dump_most = n;
+	return 0;
+}
+
 static int set_linktype(void *into, const char *value, char *why, size_t why_size)
 {
 	bool pktap = !strcmp(value, "pktap");
@@ -298,6 +309,8 @@ const struct option_row tapping_rows[] = {
 	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},
 	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)", set_serve},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
+	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text", set_dump},
+	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all", set_dump_bytes},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
 	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
 	{'k', "insecure", NULL, "take every origin's certificate as good", set_insecure},

@@ -112,7 +112,7 @@ static int watch(struct session *s, int fd)
 {
 	struct wire *w = &s->relay.wire[ORIGIN];
 
-	*w = (struct wire){.side = ORIGIN, .fd = fd, .record = s->record};
+	*w = (struct wire){.side = ORIGIN, .fd = fd, .record = s->record, .tap = w->tap};
 	s->origin_spoke = false;
 	if (event_assign(&s->event, s->all->base, fd, EV_READ | EV_WRITE | EV_PERSIST | EV_ET,
 			 origin_event, s) ||

@@ -51,6 +51,7 @@ const char *flow_verdict_word(enum flow_verdict verdict);
 const char *flow_close_word(enum flow_close close);
 
 struct stream;
+struct watched;
 
 // What was agreed on one leg.
 struct flow_leg {
@@ -85,6 +86,7 @@ struct flow {
 	bool named;			// the capture has its comment
 	bool plain_begun;		// ... and its plaintext, where that is wanted:
 	struct stream *plain;		// NULL where not
+	struct watched *watched;	// what tunnel/watch keeps of it
 	void *mover;			// the session or datagram socket that moves it
 	struct flow *next;		// in its bucket
 };

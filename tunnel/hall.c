@@ -22,6 +22,7 @@
 #include "tunnel/policy.h"
 #include "tunnel/report.h"
 #include "tunnel/tap.h"
+#include "tunnel/watch.h"
 
 struct hall {
 	const struct hall_options *options;
@@ -31,6 +32,7 @@ struct hall {
 	struct capture *capture;
 	struct keylog *keylog;
 	struct report *report;
+	struct watch *watch;
 	struct tls_house *house;
 	struct tap *tap;
 	struct loop *loop;
@@ -137,6 +139,8 @@ static int open_outputs(struct hall *h)
 		error = keylog_open(&h->keylog, o->keylog_path, h->why, sizeof(h->why));
 	if (!error)
 		error = report_open(&h->report, o->flows_path, o->lines, h->why, sizeof(h->why));
+	if (!error)
+		error = watch_open(&h->watch, &o->watch, h->why, sizeof(h->why));
 	return error;
 }
 
@@ -181,7 +185,7 @@ static int open_signals(struct hall *h)
 
 static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
 {
-	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, inlet->inside, inlet->owners,
+	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, h->watch, inlet->inside, inlet->owners,
 			       inlet->of};
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
@@ -268,6 +272,7 @@ int hall_close(struct hall *h, int status)
 		report_summary(h->report, h->no_capture ? NULL : h->options->capture.path, counters.packets);
 	if (report_close(h->report, h->why, sizeof(h->why)))
 		whole = false;
+	watch_close(h->watch);
 	keylog_close(h->keylog);
 	tls_close_house(h->house);
 	policy_close(h->policy);

@@ -16,6 +16,7 @@
 #include "tls/tls.h"
 #include "tunnel/loop.h"
 #include "tunnel/policy.h"
+#include "tunnel/watch.h"
 
 struct authority;
 struct hall;
@@ -30,6 +31,7 @@ struct hall_options {
 	uint16_t mtu;
 	struct policy_options policy;
 	struct tls_options tls;		// as asked for; its authority is the hall's
+	struct watch_options watch;
 	bool lines;			// flow lines and a summary
 };
 

@@ -88,3 +88,17 @@ void log_note(const char *format, ...)
 	say(format, list);
 	va_end(list);
 }
+
+void log_show(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say(format, list);
+	va_end(list);
+}
+
+void log_text(const char *lines, size_t size)
+{
+	put(lines, size);
+}

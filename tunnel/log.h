@@ -4,6 +4,8 @@
 #ifndef TUNNEL_LOG_H
 #define TUNNEL_LOG_H
 
+#include <stddef.h>
+
 enum log_level {
 	LOG_QUIET,	// -q: errors only
 	LOG_USUAL,
@@ -17,5 +19,8 @@ void log_open(enum log_level level);
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_detail(const char *format, ...);	// -v
 __attribute__((format(printf, 1, 2))) void log_note(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void log_show(const char *format, ...);	// asked for: also with -q
+// Whole lines as they are, a page at most; they have nothing in them that a terminal obeys.
+void log_text(const char *lines, size_t size);
 
 #endif

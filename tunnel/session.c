@@ -315,8 +315,9 @@ void session_call(struct sessions *all, struct netstack_flow *flow, const struct
 	s->record = record;
 	record->mover = s;
 	s->relay.tap = all->tap;
-	s->relay.wire[APP] = (struct wire){.side = APP, .flow = flow, .fd = -1, .record = record};
-	s->relay.wire[ORIGIN] = (struct wire){.side = ORIGIN, .fd = -1, .record = record};
+	struct tap *hears = tap_watches(all->tap) ? all->tap : NULL;
+	s->relay.wire[APP] = (struct wire){.side = APP, .flow = flow, .fd = -1, .record = record, .tap = hears};
+	s->relay.wire[ORIGIN] = (struct wire){.side = ORIGIN, .fd = -1, .record = record, .tap = hears};
 	s->next = all->first;
 	if (s->next)
 		s->next->previous = s;

@@ -15,6 +15,7 @@
 #include "tunnel/names.h"
 #include "tunnel/report.h"
 #include "tunnel/tun.h"
+#include "tunnel/watch.h"
 
 // How long an ended flow is still found by its last packets.
 #define LINGER 2000000000ull
@@ -317,12 +318,25 @@ void tap_plain(struct tap *t, struct flow *f, enum side from, const void *bytes,
 {
 	if (has_plain(t, f))
 		capture_plain_data(f->plain, from == APP, bytes, size, t->real);
+	watch_bytes(t->parts.watch, f, from, bytes, size);
 }
 
 void tap_plain_finish(struct tap *t, struct flow *f, enum side from)
 {
 	if (has_plain(t, f))
 		capture_plain_finish(f->plain, from == APP, t->real);
+}
+
+// TLS that is passed on unopened is nothing that could be read.
+void tap_clear(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
+{
+	if (!f->tls)
+		watch_bytes(t->parts.watch, f, from, bytes, size);
+}
+
+bool tap_watches(const struct tap *t)
+{
+	return t->parts.watch != NULL;
 }
 
 static void end_plain(struct tap *t, struct flow *f)
@@ -344,6 +358,7 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 	flow->touched = t->monotonic;
 	flow->mover = NULL;
 	end_plain(t, flow);
+	watch_end(t->parts.watch, flow);
 	tap_release(t, flow);
 	if (t->parts.capture)
 		capture_forget(t->parts.capture, flow->id);

@@ -20,13 +20,15 @@ struct process_finder;
 struct report;
 struct tun_packet;
 struct tap;
+struct watch;
 
-// All borrowed; capture and keylog may be NULL.
+// All borrowed; capture, keylog and watch may be NULL.
 struct tap_parts {
 	struct capture *capture;
 	struct keylog *keylog;
 	struct process_finder *finder;
 	struct report *report;
+	struct watch *watch;
 	// These three as loop_inlet's in tunnel/loop.h.
 	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
 	void (*owners)(void *of);
@@ -69,6 +71,9 @@ void tap_secret(struct tap *tap, const struct flow *flow, enum side leg, const c
 // TLS began (STARTTLS) belongs to it.
 void tap_plain(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
 void tap_plain_finish(struct tap *tap, struct flow *flow, enum side from);
+// What that side sends in a conversation that has no TLS; whether anybody wants it.
+void tap_clear(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
+bool tap_watches(const struct tap *tap);
 
 // The flow is over: its line, its JSON. Once.
 void tap_end(struct tap *tap, struct flow *flow, enum flow_close close);

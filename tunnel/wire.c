@@ -11,6 +11,7 @@
 
 #include "netstack/netstack.h"
 #include "tunnel/origin.h"
+#include "tunnel/tap.h"
 
 enum { VIEWS = 32 };
 
@@ -124,6 +125,15 @@ ssize_t wire_write(struct wire *w, const void *bytes, size_t size)
 	return origin_write(w, &(struct iovec){(void *)bytes, size}, 1);
 }
 
+// The first `size` bytes of the views.
+static void heard(const struct wire *from, const struct iovec *iov, size_t size)
+{
+	for (size_t part; from->tap && size; iov++, size -= part) {
+		part = iov->iov_len < size ? iov->iov_len : size;
+		tap_clear(from->tap, from->record, from->side, iov->iov_base, part);
+	}
+}
+
 static int splice_up(struct wire *app, struct wire *origin, size_t budget)
 {
 	struct iovec iov[VIEWS];
@@ -142,6 +152,7 @@ static int splice_up(struct wire *app, struct wire *origin, size_t budget)
 			return put == -EAGAIN ? 0 : (int)put;
 		moved += (size_t)put;
 		app->record->bytes[APP] += (uint64_t)put;
+		heard(app, iov, (size_t)put);
 		netstack_consume(app->flow, (size_t)put);
 	}
 	return app_gone(app);
@@ -161,6 +172,7 @@ static int splice_down(struct wire *origin, struct wire *app, size_t budget)
 		ssize_t got = origin_read(origin, iov, n);
 		if (got <= 0)
 			return got == -EAGAIN ? 0 : (int)got;
+		heard(origin, iov, (size_t)got);
 		int error = netstack_commit(app->flow, (size_t)got);
 		if (error)
 			return broke(app, error);

@@ -16,6 +16,7 @@
 #include "tunnel/flow.h"
 
 struct netstack_flow;
+struct tap;
 
 struct wire {
 	enum side side;
@@ -26,6 +27,7 @@ struct wire {
 	bool finished;			// we finished: no more is written
 	int error;			// the wire broke: -errno
 	struct flow *record;		// counts what the app sent and got
+	struct tap *tap;		// hears what is spliced from here; NULL: nobody does
 };
 
 // As read(2) and write(2): > 0, 0 at the end, -EAGAIN, -errno.

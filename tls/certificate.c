@@ -200,6 +200,18 @@ bool certificate_is_for(const struct certificate *certificate, const char *host)
 	return !any && common_name(certificate, &name) && name_matches(name, host, size);
 }
 
+bool certificate_is_rsa(const struct certificate *certificate)
+{
+	// rsaEncryption and id-RSASSA-PSS (RFC 4055 1.2, 3.1): all but the last arc
+	static const uint8_t pkcs1[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01 };
+	struct der key = certificate->key, info, algorithm, object;
+
+	return der_take(&key, DER_SEQUENCE, NULL, &info) &&
+	       der_take(&info, DER_SEQUENCE, NULL, &algorithm) &&
+	       der_take(&algorithm, DER_OBJECT, NULL, &object) &&
+	       object.size == sizeof(pkcs1) + 1 && memcmp(object.at, pkcs1, sizeof(pkcs1)) == 0;
+}
+
 bool certificate_serves(const struct certificate *certificate)
 {
 	static const uint8_t server[] = { 0x2b, 6, 1, 5, 5, 7, 3, 1 };	// id-kp-serverAuth

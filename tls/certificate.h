@@ -28,6 +28,8 @@ bool certificate_self_named(const struct certificate *certificate);
 // has it: wildcards stand for one whole leftmost label; the common name counts
 // only where no alternative name is there.
 bool certificate_is_for(const struct certificate *certificate, const char *host);
+// Is its key an RSA one?
+bool certificate_is_rsa(const struct certificate *certificate);
 // May it be a TLS server's (RFC 5280 4.2.1.12)?
 bool certificate_serves(const struct certificate *certificate);
 

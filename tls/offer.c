@@ -12,16 +12,17 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
+#include <wolfssl/wolfcrypt/dh.h>
 
 enum { GROUPS_MAX = 8, SIGNATURES_TEXT_MAX = 256 };
 
-static const struct { uint16_t number; const char *name; } groups[] = {
-	{ WOLFSSL_ECC_SECP256R1, "SECP256R1" },
-	{ WOLFSSL_ECC_SECP384R1, "SECP384R1" },
-	{ WOLFSSL_ECC_SECP521R1, "SECP521R1" },
-	{ WOLFSSL_ECC_X25519, "X25519" },
-	{ WOLFSSL_FFDHE_2048, "FFDHE_2048" },
+// By number, as tls_group() has them and as wolfSSL's other half does; with octets of a key.
+static const struct { uint16_t number; const char *name, *curve; uint16_t octets; } groups[] = {
+	{ WOLFSSL_ECC_SECP256R1, "secp256r1", "P-256", 32 },
+	{ WOLFSSL_ECC_SECP384R1, "secp384r1", "P-384", 48 },
+	{ WOLFSSL_ECC_SECP521R1, "secp521r1", "P-521", 66 },
+	{ WOLFSSL_ECC_X25519, "x25519", "X25519", 32 },
+	{ WOLFSSL_FFDHE_2048, "ffdhe_2048", NULL, 0 },
 };
 
 // RFC 8446 4.2.3, and how wolfSSL says it.
@@ -133,15 +134,38 @@ const char *offer_hello(WOLFSSL *ssl, const struct hello *hello, uint16_t versio
 	return NULL;
 }
 
-void offer_choice(WOLFSSL *ssl, uint16_t suite, const char *group)
+// The suites of TLS 1.3 are for any key.
+static bool suits(uint16_t suite, bool rsa)
+{
+	const char *name = wolfSSL_get_cipher_name_iana_from_suite(suite >> 8, suite & 0xff);
+
+	return of_tls13(suite) || (name && strstr(name, rsa ? "DHE_RSA" : "ECDHE_ECDSA"));
+}
+
+// A server before TLS 1.3 goes by the size of a temporary key, and by what is not disabled.
+static void take_group(WOLFSSL *ssl, size_t at)
+{
+	int number = groups[at].number;
+
+	if (wolfSSL_version(ssl) >= TLS1_3_VERSION) {
+		wolfSSL_set_groups(ssl, &number, 1);
+	} else if (groups[at].curve) {
+		wolfSSL_set1_curves_list(ssl, groups[at].curve);
+		wolfSSL_SetTmpEC_DHE_Sz(ssl, groups[at].octets);
+	}
+}
+
+void offer_choice(WOLFSSL *ssl, uint16_t suite, const char *group, bool rsa)
 {
 	const uint8_t list[2] = { suite >> 8, suite & 0xff };
+	const DhParams *dh = wc_Dh_ffdhe2048_Get();
 
-	wolfSSL_set_cipher_list_bytes(ssl, list, sizeof(list));
-	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-		int number = groups[i].number;
-
-		if (strcasecmp(groups[i].name, group) == 0)
-			wolfSSL_set_groups(ssl, &number, 1);
+	if (suits(suite, rsa)) {
+		// Where the suite is one of DHE (RFC 7919 A.1).
+		wolfSSL_SetTmpDH(ssl, dh->p, (int)dh->p_len, dh->g, (int)dh->g_len);
+		wolfSSL_set_cipher_list_bytes(ssl, list, sizeof(list));
 	}
+	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++)
+		if (strcmp(groups[i].name, group) == 0)
+			take_group(ssl, i);
 }

@@ -15,7 +15,8 @@
 // NULL, or the sentence why nothing is left to offer up to `version_max`.
 const char *offer_hello(WOLFSSL *ssl, const struct hello *hello, uint16_t version_max);
 
-// Has a server's `ssl` take this suite and this group (as wolfSSL names it; "": any) alone.
-void offer_choice(WOLFSSL *ssl, uint16_t suite, const char *group);
+// Has a server's `ssl`, whose certificate has an RSA key or a P-256 one, take this suite alone,
+// unless it is for the other kind of key, and this group (as tls_group() has it; "": any).
+void offer_choice(WOLFSSL *ssl, uint16_t suite, const char *group, bool rsa);
 
 #endif

@@ -496,6 +496,15 @@ static uint16_t version_number(const char *name)
 	return 0x0301 + at;
 }
 
+// The origin's kind of key, unless the app takes none but RSA.
+static bool shows_rsa(const struct hello *hello, struct der leaf)
+{
+	struct certificate certificate;
+
+	return !hello->ecdsa || (certificate_read(&certificate, leaf.at, leaf.size) &&
+				 certificate_is_rsa(&certificate));
+}
+
 static int dress_server(struct tls *end, const struct hello *hello, const struct tls *origin)
 {
 	struct der leaf;
@@ -503,11 +512,13 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 	uint16_t version = agreed < end->version_max ? agreed : end->version_max;
 	WOLFSSL_CTX *context = NULL;
 	char alpn[ALPN_TEXT_MAX];
+	bool rsa = false;
 	int error;
 
-	if (shown_views(origin->chain, &leaf, 1) == 1)
-		context = house_server(end->house, leaf, &origin->verdict, origin->host, version,
-				       !hello->ecdsa);
+	if (shown_views(origin->chain, &leaf, 1) == 1) {
+		rsa = shows_rsa(hello, leaf);
+		context = house_server(end->house, leaf, &origin->verdict, origin->host, version, rsa);
+	}
 	if (!context) {
 		fail(end, -EPROTO, "no leaf could be minted from the origin's certificate");
 		return 0;
@@ -516,6 +527,8 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 	if (error)
 		return error;
 	wolfSSL_set_verify(end->ssl, WOLFSSL_VERIFY_NONE, NULL);
+	if (version == agreed)
+		offer_choice(end->ssl, origin->suite, origin->group, rsa);
 	if (hello->early_data) {
 		// On the strength of a ticket from elsewhere: none is accepted, this much
 		// is stepped over. A ticket given here would promise as much.

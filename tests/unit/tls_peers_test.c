@@ -138,6 +138,55 @@ static void openssl_meets_openssl(void **state)
 	}
 }
 
+// What the two agree on through the tap is what they agree on by themselves: the
+// client's own words are compared, and both legs are the same.
+static void agrees_as_without_it(void **state)
+{
+	static const struct { const char *certificate, *client, *server; } table[] = {
+		{ "good", "", "" }, { "rsa", "", "" },
+		{ "good", "-ciphersuites TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", "" },
+		{ "good", "", "-ciphersuites TLS_AES_128_GCM_SHA256" },
+		{ "good", "-ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+		  "-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384 -serverpref" },
+		{ "good", "-groups P-384:X25519", "" }, { "good", "-groups X25519:P-256", "-groups P-256:X25519" },
+		{ "good", "-groups P-521", "" }, { "good", "-groups ffdhe2048:P-256", "" },
+		{ "good", "-groups X25519:P-384", "-groups P-384" },	// the origin asks for another share
+		{ "good", "-tls1_2", "" }, { "rsa", "-tls1_2", "" },
+		{ "good", "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384", "" },
+		{ "good", "-tls1_2 -groups P-384:P-256", "" },
+		{ "rsa", "-tls1_2 -cipher ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256", "" },
+		{ "rsa", "-tls1_2 -cipher ECDHE-RSA-AES128-SHA", "" },
+		{ "rsa", "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256", "" },
+		{ "good", "", "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256" },
+		// Two certificates: the client's signature algorithms choose.
+		{ "good", "-sigalgs rsa_pss_rsae_sha256", "-dcert rsa.pem -dkey rsa.key" },
+		{ "good", "-tls1_2 -cipher ECDHE-RSA-AES256-GCM-SHA384", "-dcert rsa.pem -dkey rsa.key" },
+		{ "rsa", "-sigalgs ecdsa_secp256r1_sha256", "-dcert good.crt -dkey good.key -dcert_chain good.pem" },
+	};
+	static const char filter[] = "grep -aE '^(New|Peer signature type|Peer Temp Key|Server Temp Key|Peer signing digest|"
+				     "Negotiated TLS1.3 group)|^Server public key is' | sed 's/ (.*//'";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		char command[1024];
+		struct tap_report report;
+
+		server_start(table[i].certificate, table[i].server);
+		snprintf(command, sizeof(command), "cd %s && openssl s_client -connect 127.0.0.1:%u -servername good.example %s"
+			 " </dev/null 2>/dev/null | %s >direct.out; grep -q TLSv direct.out", world_folder,
+			 (unsigned)server_port, table[i].client, filter);
+		assert_int_equal(system(command), 0);
+		snprintf(command, sizeof(command), CLIENT "%s </dev/null 2>client.err | %s >tapped.out; diff direct.out tapped.out >&2",
+			 (unsigned)tap_port, table[i].client, filter);
+		if (through_tap("root.crt", command, &report) != 0 || strcmp(report.cipher, report.app_cipher) != 0 ||
+		    strcmp(report.group, report.app_group) != 0)
+			fail_msg("%s, client %s, server %s: %s %s, %s %s: %s", table[i].certificate, table[i].client,
+				 table[i].server, report.cipher, report.group, report.app_cipher, report.app_group,
+				 report.text);
+		server_stop();
+	}
+}
+
 // A megabyte each way, through four ends of TLS.
 static void carries_a_file(void **state)
 {
@@ -361,6 +410,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(openssl_meets_openssl),
+		cmocka_unit_test(agrees_as_without_it),
 		cmocka_unit_test(carries_a_file),
 		cmocka_unit_test(tickets_are_taken_back),
 		cmocka_unit_test(early_data_is_refused),

@@ -181,7 +181,8 @@ static void tap_relay(struct tls *app, struct tls *origin, int app_fd, int origi
 struct tap_report {
 	int hello, connect, accept;	// 0 or -errno
 	enum tls_trust trust;
-	char text[200], version[16], cipher[64], alpn[64];
+	char text[200], version[16], cipher[64], group[24], alpn[64];
+	char app_cipher[64], app_group[24];
 	int alert;
 	bool resumed, origin_resumed;
 };
@@ -193,13 +194,17 @@ static void tap_note(struct tap_report *report, const struct tls *origin, const 
 		report->origin_resumed = tls_resumed(origin);
 		snprintf(report->version, sizeof(report->version), "%s", tls_version(origin));
 		snprintf(report->cipher, sizeof(report->cipher), "%s", tls_cipher(origin));
+		snprintf(report->group, sizeof(report->group), "%s", tls_group(origin));
 		snprintf(report->alpn, sizeof(report->alpn), "%s", tls_alpn(origin));
 		snprintf(report->text, sizeof(report->text), "%s", tls_verdict_text(origin));
 	} else if (origin) {
 		snprintf(report->text, sizeof(report->text), "%s", tls_error(origin));
 	}
-	if (app && !report->accept)
+	if (app && !report->accept) {
 		report->resumed = tls_resumed(app);
+		snprintf(report->app_cipher, sizeof(report->app_cipher), "%s", tls_cipher(app));
+		snprintf(report->app_group, sizeof(report->app_group), "%s", tls_group(app));
+	}
 	if (app && report->accept) {
 		report->alert = tls_alert(app);
 		snprintf(report->text, sizeof(report->text), "%s", tls_error(app));

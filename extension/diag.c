@@ -24,7 +24,7 @@
 #include "extension/network.h"
 
 enum {
-	WAIT_MS = 20,		// the kernel answers before send returns
+	WAIT_MS = 20,		// the kernel answers before send returns, as a rule
 	STALE_MAX = 16,
 };
 
@@ -60,7 +60,7 @@ static int answer(int diag, uint32_t sequence, struct diag_socket *out)
 	if (n < 0)
 		return -errno;
 	if (n < (ssize_t)sizeof message.header || message.header.nlmsg_seq != sequence)
-		return -EAGAIN;
+		return -ESTALE;
 	if (message.header.nlmsg_type == NLMSG_ERROR) {
 		const struct nlmsgerr *error = NLMSG_DATA(&message.header);
 
@@ -80,7 +80,7 @@ static int answer(int diag, uint32_t sequence, struct diag_socket *out)
 static int ask(int diag, struct request *request, struct diag_socket *out)
 {
 	static uint32_t sequence;
-	int error = -EAGAIN;
+	int error = -ESTALE;
 
 	request->header.nlmsg_len = sizeof *request;
 	request->header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
@@ -89,10 +89,10 @@ static int ask(int diag, struct request *request, struct diag_socket *out)
 	if (send(diag, request, sizeof *request, 0) < 0)
 		return -errno;
 	// An answer that an earlier call gave up on may still be in the queue.
-	for (int tries = 0; tries < STALE_MAX && error == -EAGAIN; tries++) {
+	for (int tries = 0; tries < STALE_MAX && (error == -ESTALE || error == -EAGAIN); tries++) {
 		struct pollfd poll_for = {.fd = diag, .events = POLLIN};
 
-		if (poll(&poll_for, 1, WAIT_MS) <= 0)
+		if (error == -EAGAIN && poll(&poll_for, 1, WAIT_MS) <= 0)
 			return -ETIMEDOUT;
 		error = answer(diag, sequence, out);
 	}

@@ -73,6 +73,7 @@ static bool read_extension(struct certificate *out, struct der whole, struct der
 	case 15: place = &out->usage; break;
 	case 17: place = &out->alternative_names; break;
 	case 19: place = &out->constraints; break;
+	case 30: place = &out->name_constraints; break;
 	case 37: place = &out->extended_usage; break;
 	default: return true;
 	}

@@ -13,7 +13,7 @@ struct certificate {
 	struct der issuer, validity, subject, key;	// whole elements
 	int64_t not_before, not_after;			// Unix seconds, both inclusive
 	// Whole Extension elements, empty when absent.
-	struct der constraints, usage, extended_usage, alternative_names;
+	struct der constraints, usage, extended_usage, alternative_names, name_constraints;
 	struct der names;	// the body of SubjectAltName: GeneralName elements
 	struct der purposes;	// the body of ExtKeyUsage: object identifiers
 };

@@ -19,13 +19,14 @@
 #include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
+#include "tls/authority.h"
 #include "tls/leaves.h"
 #include "tls/mint.h"
 #include "tls/resumption.h"
 
 enum {
 	LEAVES_MAX = 1024, VERDICTS_MAX = 1024,
-	VERDICT_SECONDS = 60,
+	VERDICT_SECONDS = 60, MINTED_MAX = 4,
 	RSA_BITS = 2048, PAIR_SECRET_MAX = 1400, PAIR_INFO_MAX = 400,
 };
 
@@ -356,11 +357,12 @@ static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
 }
 
 // Whatever the minted chain depends on.
-static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], struct der origin_leaf,
+static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], const struct der *chain, size_t count,
 		     const struct verdict *verdict, const char *host, uint16_t version_max, bool rsa)
 {
-	uint8_t facts[7] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
-			     verdict->closed, version_max >> 8, version_max & 0xff, rsa };
+	uint8_t facts[9] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
+			     verdict->closed, version_max >> 8, version_max & 0xff, rsa,
+			     verdict->faulty[0], verdict->faulty[1] };
 	wc_Sha256 hash;
 	bool good;
 
@@ -368,13 +370,55 @@ static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], struct der origin_leaf,
 		return false;
 	good = wc_Sha256Update(&hash, facts, sizeof(facts)) == 0 &&
 	       wc_Sha256Update(&hash, (const byte *)host, strlen(host) + 1) == 0 &&
-	       wc_Sha256Update(&hash, origin_leaf.at, origin_leaf.size) == 0 &&
-	       wc_Sha256Final(&hash, key) == 0;
+	       wc_Sha256Update(&hash, chain[0].at, chain[0].size) == 0;
+	for (size_t i = 0; good && i < 2; i++) {
+		uint8_t at = verdict->faulty[i];
+
+		if (at > 0 && at < count)
+			good = wc_Sha256Update(&hash, chain[at].at, chain[at].size) == 0;
+	}
+	good = good && wc_Sha256Final(&hash, key) == 0;
 	wc_Sha256Free(&hash);
 	return good;
 }
 
-WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
+// Would apptap itself find the fault of a chain in what was minted from it, if it trusted
+// its own authority as the app does?
+static bool still_fails(struct tls_house *house, struct shown minted, const char *host, int64_t now)
+{
+	struct certificate authority;
+	struct roots roots = { .list = &authority, .count = 1 };
+	struct der chain[MINTED_MAX];
+	size_t count = shown_views(minted, chain, MINTED_MAX), size;
+	const void *der = authority_der(house->authority, &size);
+	struct verdict verdict;
+
+	return certificate_read(&authority, der, size) && count > 0 &&
+	       verify_chain(&verdict, chain, count, &roots, host, false, now) &&
+	       verdict.trust == TLS_BAD_CHAIN;
+}
+
+// A faulty authority is shown only where it is seen to be one: names that are held against
+// other constraints may pass, say.
+static bool mint_minding(struct tls_house *house, struct shown *out, const struct mint *mint,
+			 const struct der *chain, size_t count, const struct verdict *verdict,
+			 const char *host)
+{
+	struct verdict plain = *verdict;
+	time_t now = time(NULL);
+
+	if (verdict->trust == TLS_BAD_CHAIN && verdict->faulty[0]) {
+		if (mint_chain(&out->bytes, &out->size, mint, chain, count, verdict, host, now) == 0) {
+			if (still_fails(house, *out, host, now))
+				return true;
+			free(out->bytes);
+		}
+		plain.faulty[0] = plain.faulty[1] = 0;
+	}
+	return mint_chain(&out->bytes, &out->size, mint, chain, count, &plain, host, now) == 0;
+}
+
+WOLFSSL_CTX *house_server(struct tls_house *house, const struct der *chain, size_t count,
 			  const struct verdict *verdict, const char *host, uint16_t version_max,
 			  bool rsa)
 {
@@ -384,11 +428,11 @@ WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
 		.shadow = &house->shadow, .random = &house->random,
 		.leaf_id = pair->id, .leaf_signer = rsa ? NULL : &house->leaf,
 	};
-	uint8_t key[LEAF_KEY_SIZE], *chain;
+	uint8_t key[LEAF_KEY_SIZE];
+	struct shown minted;
 	WOLFSSL_CTX *context;
-	size_t size;
 
-	if (!leaf_key(key, origin_leaf, verdict, host, version_max, rsa))
+	if (!leaf_key(key, chain, count, verdict, host, version_max, rsa))
 		return NULL;
 	context = leaves_find(house->leaves, key);
 	if (context)
@@ -396,10 +440,10 @@ WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
 	if (!make_pair(house, pair, rsa))
 		return NULL;
 	mint.leaf = (struct der){ pair->info, pair->info_size };
-	if (mint_chain(&chain, &size, &mint, origin_leaf, verdict, host, time(NULL)) != 0)
+	if (!mint_minding(house, &minted, &mint, chain, count, verdict, host))
 		return NULL;
-	context = make_context(chain, size, version_max, pair);
-	free(chain);
+	context = make_context(minted.bytes, minted.size, version_max, pair);
+	free(minted.bytes);
 	if (context && leaves_keep(house->leaves, key, context) != 0) {
 		wolfSSL_CTX_free(context);
 		return NULL;

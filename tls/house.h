@@ -31,10 +31,10 @@ const struct credential *house_credential(const struct tls_house *house, const c
 bool house_judge(struct tls_house *house, struct verdict *out, const struct der *chain,
 		 size_t count, const char *host);
 
-// The context for an end towards the app that speaks `version_max` and no other, with the leaf that mirrors
-// `origin_leaf`, its key P-256 or, for apps that take nothing else, RSA. Owned by
-// the house, good until the next call. NULL when the leaf cannot be minted.
-WOLFSSL_CTX *house_server(struct tls_house *house, struct der origin_leaf,
+// The context for an end towards the app that speaks `version_max` and no other, with the leaf that
+// mirrors the first of the chain that the origin sent, its key P-256 or RSA. Owned by the house,
+// good until the next call. NULL when the leaf cannot be minted.
+WOLFSSL_CTX *house_server(struct tls_house *house, const struct der *chain, size_t count,
 			  const struct verdict *verdict, const char *host, uint16_t version_max,
 			  bool rsa);
 

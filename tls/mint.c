@@ -11,6 +11,12 @@
 // house that nobody trusts, under the name of the origin's own issuer, so that
 // the app's error names whom it would have named. A self-signed leaf signs
 // itself again.
+//
+// Where an authority of the origin's chain is at fault itself (expired, none at all, its
+// constraints broken), that one is shown with its fault: its dates and extensions on a
+// key made for it alone, signed by apptap's authority and over the leaf. It bears the
+// authority's own name, since certificates that are issued to oneself do not count
+// for the authority's path length of 0 (RFC 5280 4.2.1.9).
 
 #include "tls/mint.h"
 
@@ -105,9 +111,24 @@ static void mend(struct issuer_request *request, const struct certificate *origi
 
 // --- signing ----------------------------------------------------------------
 
+// A faulty authority once more, `key` being its own.
+static int sign_faulty(uint8_t *out, size_t size, const struct mint *mint, const struct issuer *issuer,
+		       const struct certificate *origin, struct der name, struct issuer_key *key)
+{
+	struct issuer_request request = {
+		.key = { key->info, sizeof(key->info) }, .key_id = key->id,
+	};
+
+	mirror(&request, origin);
+	request.subject = name;
+	extend(&request, origin->name_constraints);
+	return issuer_sign(issuer, &request, out, size, mint->random);
+}
+
+// `above` signs, where a faulty authority does.
 static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 		     const struct certificate *origin, const struct verdict *verdict,
-		     const char *host, int64_t now)
+		     const struct issuer *above, const char *host, int64_t now)
 {
 	struct issuer shadow = { origin->issuer, mint->shadow };
 	const struct issuer *issuer = mint->authority;
@@ -120,7 +141,9 @@ static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 	if (!names)
 		return -ENOMEM;
 	mirror(&request, origin);
-	if (verdict->trust == TLS_BAD_CHAIN) {
+	if (above) {
+		issuer = above;
+	} else if (verdict->trust == TLS_BAD_CHAIN) {
 		if (verdict->self_signed && mint->leaf_signer)
 			shadow.key = mint->leaf_signer;
 		issuer = &shadow;
@@ -151,27 +174,81 @@ static int sign_shadow(uint8_t *out, size_t size, const struct mint *mint,
 	return issuer_sign(&shadow, &request, out, size, mint->random);
 }
 
-int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, struct der origin_leaf,
-	       const struct verdict *verdict, const char *host, int64_t now)
+// Leaf and faulty authorities, one or two of them. Bytes used or -errno.
+static int sign_under_faulty(uint8_t *out, size_t size, const struct mint *mint, const struct der *sent,
+			     size_t count, const struct verdict *verdict, const char *host, int64_t now)
 {
-	size_t room = 2 * origin_leaf.size + 2 * SLACK + NAMES_MAX;
+	struct certificate leaf, faulty[2];
+	struct issuer_key keys[2] = { 0 };
+	struct issuer issuer = *mint->authority;
+	size_t depth = verdict->faulty[1] ? 2 : 1, used = 0;
+	uint8_t *authorities = malloc(size);
+	int got = authorities && certificate_read(&leaf, sent[0].at, sent[0].size) ? 0 : -EINVAL;
+
+	for (size_t i = depth; got >= 0 && i-- > 0;) {
+		const struct der *at = &sent[verdict->faulty[i]];
+		struct der name = mint->authority->name;
+
+		got = verdict->faulty[i] < count && certificate_read(&faulty[i], at->at, at->size) ?
+		      issuer_key_make(&keys[i], mint->random) : -EINVAL;
+		if (got < 0)
+			break;
+		if (i + 1 < depth)
+			name = faulty[i].subject;
+		got = sign_faulty(authorities + used, size - used, mint, &issuer, &faulty[i], name, &keys[i]);
+		issuer = (struct issuer){ name, &keys[i] };
+		used += got > 0 ? got : 0;
+	}
+	if (got >= 0)
+		got = sign_leaf(out, size, mint, &leaf, verdict, &issuer, host, now);
+	if (got >= 0 && (size_t)got + used > size)
+		got = -ENOSPC;
+	if (got >= 0) {
+		memcpy(out + got, authorities, used);
+		got += (int)used;
+	}
+	for (size_t i = 0; i < depth; i++)
+		issuer_key_close(&keys[i]);
+	free(authorities);
+	return got;
+}
+
+static int sign_chain(uint8_t *out, size_t size, const struct mint *mint, struct der origin_leaf,
+		      const struct verdict *verdict, const char *host, int64_t now)
+{
 	struct certificate origin;
-	uint8_t *chain;
 	int leaf, shadow = 0;
 
-	if (room > ROOM_MAX || !certificate_read(&origin, origin_leaf.at, origin_leaf.size))
+	if (!certificate_read(&origin, origin_leaf.at, origin_leaf.size))
+		return -EINVAL;
+	leaf = sign_leaf(out, size, mint, &origin, verdict, NULL, host, now);
+	if (leaf > 0 && verdict->trust == TLS_BAD_CHAIN && verdict->closed && !verdict->self_signed)
+		shadow = sign_shadow(out + leaf, size - leaf, mint, &origin);
+	return leaf < 0 ? leaf : shadow < 0 ? shadow : leaf + shadow;
+}
+
+int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, const struct der *sent,
+	       size_t count, const struct verdict *verdict, const char *host, int64_t now)
+{
+	bool faulty = verdict->trust == TLS_BAD_CHAIN && verdict->faulty[0];
+	size_t room = 2 * sent[0].size + 2 * SLACK + NAMES_MAX;
+	uint8_t *chain;
+	int used;
+
+	for (size_t i = 0; faulty && i < 2; i++)
+		room += verdict->faulty[i] < count ? sent[verdict->faulty[i]].size + SLACK : 0;
+	if (room > ROOM_MAX)
 		return -EINVAL;
 	chain = malloc(room);
 	if (!chain)
 		return -ENOMEM;
-	leaf = sign_leaf(chain, room, mint, &origin, verdict, host, now);
-	if (leaf > 0 && verdict->trust == TLS_BAD_CHAIN && verdict->closed && !verdict->self_signed)
-		shadow = sign_shadow(chain + leaf, room - leaf, mint, &origin);
-	if (leaf < 0 || shadow < 0) {
+	used = faulty ? sign_under_faulty(chain, room, mint, sent, count, verdict, host, now) :
+			sign_chain(chain, room, mint, sent[0], verdict, host, now);
+	if (used < 0) {
 		free(chain);
-		return leaf < 0 ? leaf : shadow;
+		return used;
 	}
 	*out = chain;
-	*size = leaf + shadow;
+	*size = used;
 	return 0;
 }

@@ -21,7 +21,10 @@ struct mint {
 // The chain as DER, leaf first, one behind the other, in memory that free()
 // takes; -errno on failure. `host` serves only to mend a leaf that nobody is
 // to check (TLS_UNCHECKED); otherwise nothing is added to what the origin's says.
-int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, struct der origin_leaf,
-	       const struct verdict *verdict, const char *host, int64_t now);
+// `sent` is what the verdict's `faulty` counts in, leaf first. The authority never signs for
+// a chain that failed but with the faulty certificates between: whether the app can see the
+// fault there is for the caller to make sure of.
+int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, const struct der *sent,
+	       size_t count, const struct verdict *verdict, const char *host, int64_t now);
 
 #endif

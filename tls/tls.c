@@ -507,7 +507,8 @@ static bool shows_rsa(const struct hello *hello, struct der leaf)
 
 static int dress_server(struct tls *end, const struct hello *hello, const struct tls *origin)
 {
-	struct der leaf;
+	struct der chain[CHAIN_MAX];
+	size_t count = shown_views(origin->chain, chain, CHAIN_MAX);
 	uint16_t agreed = version_number(origin->version);
 	uint16_t version = agreed < end->version_max ? agreed : end->version_max;
 	WOLFSSL_CTX *context = NULL;
@@ -515,9 +516,9 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 	bool rsa = false;
 	int error;
 
-	if (shown_views(origin->chain, &leaf, 1) == 1) {
-		rsa = shows_rsa(hello, leaf);
-		context = house_server(end->house, leaf, &origin->verdict, origin->host, version, rsa);
+	if (count > 0) {
+		rsa = shows_rsa(hello, chain[0]);
+		context = house_server(end->house, chain, count, &origin->verdict, origin->host, version, rsa);
 	}
 	if (!context) {
 		fail(end, -EPROTO, "no leaf could be minted from the origin's certificate");

@@ -37,6 +37,8 @@ struct path {
 };
 
 struct chain {
+	const struct der *der;		// as it was sent
+	size_t der_count;
 	struct certificate sent[SENT_MAX];
 	size_t count;
 	const struct roots *roots;
@@ -198,7 +200,7 @@ static const char *sentence(int error)
 // certificate against those of its own signer only, so one further up than that
 // cannot be answered for.
 static bool step_fault(const struct certificate *certificate, bool leaf, bool root, void *manager,
-		       bool *constrained_above, bool *constrained, struct verdict *out)
+		       bool *constrained_above, bool *constrained, int *error_out, struct verdict *out)
 {
 	DecodedCert *decoded = malloc(sizeof(*decoded));
 	const char *fault = NULL;
@@ -211,6 +213,7 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 	wc_InitDecodedCert(decoded, certificate->whole.at, certificate->whole.size, NULL);
 	error = wc_ParseCert(decoded, leaf ? CERT_TYPE : root ? CA_TYPE : CHAIN_CERT_TYPE,
 			     root ? NO_VERIFY : VERIFY_SKIP_DATE, manager);
+	*error_out = error;
 	if (error) {
 		fault = sentence(error);
 		snprintf(out->text, sizeof(out->text), "%s", fault ? fault : wc_GetErrorString(error));
@@ -219,10 +222,14 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 			fault = weakness(decoded);
 		if (!fault)
 			fault = key_weakness(decoded);
-		if (!fault && !leaf)
+		if (!fault && !leaf) {
 			fault = authority_fault(decoded);
-		if (!fault && *constrained_above)
+			*error_out = fault ? KEYUSAGE_E : 0;
+		}
+		if (!fault && *constrained_above) {
 			fault = "name constraints that apptap cannot check";
+			*error_out = ASN_NAME_INVALID_E;
+		}
 		*constrained_above = *constrained_above || *constrained;
 		*constrained = decoded->extNameConstraintSet;
 		if (fault)
@@ -233,23 +240,61 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 	return error || fault;
 }
 
+// Which of what was sent is a step of the path: 0 for the leaf and for what was not sent.
+static uint8_t place(const struct chain *chain, const struct path *path, size_t step)
+{
+	if (step >= path->count)
+		return 0;
+	for (size_t i = 1; i < chain->der_count && i <= UINT8_MAX; i++)
+		if (chain->der[i].at == path->step[step]->whole.at)
+			return i;
+	return 0;
+}
+
+// What has to be shown for the fault at a step to be seen again. Names are held against
+// the nearest constraints above, whether or not those are the ones that are broken: who
+// shows them makes sure.
+static void note_faulty(const struct chain *chain, const struct path *path, size_t step, int error,
+			struct verdict *out)
+{
+	switch (error) {
+	case KEYUSAGE_E:
+		out->faulty[0] = place(chain, path, step);
+		break;
+	case ASN_PATHLEN_INV_E:
+		out->faulty[0] = place(chain, path, step);
+		out->faulty[1] = place(chain, path, step + 1);
+		if (!out->faulty[1])
+			out->faulty[0] = 0;
+		break;
+	case ASN_NAME_INVALID_E:
+		while (++step < path->count && path->step[step]->name_constraints.size == 0)
+			;
+		out->faulty[0] = place(chain, path, step);
+		break;
+	}
+}
+
 // True when the path holds, from the root down to the leaf.
-static bool walk(const struct path *path, const struct roots *roots, int64_t now, struct verdict *out)
+static bool walk(const struct chain *chain, const struct path *path, struct verdict *out)
 {
 	WOLFSSL_CERT_MANAGER *manager = wolfSSL_CertManagerNew();
 	bool constrained_above = false, constrained = false, good = manager != NULL;
 
 	for (size_t i = path->count; good && i-- > 0;) {
 		const struct certificate *at = path->step[i];
-		const char *fault = i > 0 ? date_fault(at, now) : NULL;
+		const char *fault = i > 0 ? date_fault(at, chain->now) : NULL;
+		int error = 0;
 
 		if (fault) {
 			snprintf(out->text, sizeof(out->text), "issuer's %s", fault);
+			out->faulty[0] = place(chain, path, i);
 			good = false;
 		} else if (step_fault(at, i == 0, i + 1 == path->count, manager, &constrained_above,
-				      &constrained, out)) {
+				      &constrained, &error, out)) {
+			note_faulty(chain, path, i, error, out);
 			good = false;
-		} else if (i + 1 < path->count && revoked(manager, roots, at)) {
+		} else if (i + 1 < path->count && revoked(manager, chain->roots, at)) {
 			snprintf(out->text, sizeof(out->text), "%scertificate revoked", i > 0 ? "issuer's " : "");
 			good = false;
 		} else if (i > 0 && wolfSSL_CertManagerLoadCABuffer_ex(manager, at->whole.at,
@@ -270,7 +315,7 @@ static bool chain_holds(const struct chain *chain, const struct path *path, bool
 	if (found && path->count == 1)
 		return true;
 	if (found)
-		return walk(path, chain->roots, chain->now, out);
+		return walk(chain, path, out);
 	snprintf(out->text, sizeof(out->text), "%s",
 		 out->self_signed ? "self-signed certificate" :
 		 out->closed ? "self-signed certificate in certificate chain" :
@@ -314,6 +359,8 @@ bool verify_chain(struct verdict *out, const struct der *der, size_t count,
 	read = chain->count > 0;
 	if (!read)
 		goto done;
+	chain->der = der;
+	chain->der_count = count;
 	chain->roots = roots;
 	chain->now = now;
 	found = find_path(chain, &path);

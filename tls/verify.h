@@ -16,6 +16,9 @@ struct verdict {
 	bool leaf_fault;	// dates, names or usage: also with TLS_UNCHECKED
 	bool self_signed;	// the leaf is its own issuer
 	bool closed;		// the chain that was sent ends at a self-signed certificate
+	// Where the fault is an authority's own and can be shown as it is: its place among what
+	// was sent, and that of the one above it where both are needed to see it. Or 0.
+	uint8_t faulty[2];
 	char text[VERIFY_TEXT_SIZE];
 };
 

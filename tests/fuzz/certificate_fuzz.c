@@ -44,7 +44,7 @@ static void mirror(const struct der *chain, const struct certificate *origin,
 	uint8_t *minted;
 	size_t size;
 
-	if (mint_chain(&minted, &size, &mint, chain[0], verdict, "a.example", 1700000000) != 0)
+	if (mint_chain(&minted, &size, &mint, chain, 2, verdict, "a.example", 1700000000) != 0)
 		return;
 	all = (struct der){ minted, size };
 	if (!der_take(&all, DER_SEQUENCE, &whole, NULL) ||

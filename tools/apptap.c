@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // apptap - the command line: which subcommand, and the help.
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ static void help(FILE *to)
 	      "  apptap ca export                             print it\n"
 	      "  apptap ca install | uninstall                let programs here trust it, or no longer\n"
 	      "  apptap processes [--json]                    what can be tapped, newest first\n"
+	      "  apptap extcap --install | --uninstall        be an interface of your Wireshark's\n"
 	      "  apptap --help | --version\n"
 	      "\n"
 	      "options of run:\n", to);
@@ -37,12 +39,19 @@ int usage_error(const char *command, const char *sentence)
 	return HALL_USAGE;
 }
 
+// Wireshark calls what is in its extcap folder without a subcommand.
+static bool is_wireshark(const char *word)
+{
+	return !strncmp(word, "--extcap-", 9) || !strcmp(word, "--capture") || !strcmp(word, "--fifo");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int (*call)(int argc, char **argv);
-	} commands[] = {{"run", command_run}, {"local", command_local}, {"ca", command_ca}, {"processes", command_processes}};
+	} commands[] = {{"run", command_run}, {"local", command_local}, {"ca", command_ca}, {"processes", command_processes},
+		      {"extcap", command_extcap}};
 	char sentence[256];
 
 	if (argc < 2) {
@@ -57,6 +66,8 @@ int main(int argc, char **argv)
 		puts("apptap " APPTAP_VERSION);
 		return 0;
 	}
+	if (is_wireshark(argv[1]))
+		return command_extcap(argc, argv);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].call(argc - 1, argv + 1);

@@ -11,10 +11,12 @@ int command_run(int argc, char **argv);
 int command_local(int argc, char **argv);
 int command_ca(int argc, char **argv);
 int command_processes(int argc, char **argv);
+int command_extcap(int argc, char **argv);
 
 // Their options, for the help.
 void command_run_help(FILE *to);
 void command_local_help(FILE *to);
+void command_extcap_help(FILE *to);
 
 // $XDG_DATA_HOME/apptap, or ~/.local/share/apptap; under sudo the calling user's
 // (tools/caller.h), whose authority is then made as that user if there is none yet.

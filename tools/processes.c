@@ -19,6 +19,7 @@
 
 #include "extension/list.h"
 #include "tools/commands.h"
+#include "tools/harmless.h"
 #include "tools/options.h"
 #include "tunnel/hall.h"
 
@@ -53,20 +54,6 @@ static const struct option_row *const tables[] = {rows, NULL};
 
 // --- JSON -----------------------------------------------------------------------
 
-// How many bytes the UTF-8 character at `text` has (RFC 3629); 0: it is none.
-static size_t character_size(const unsigned char *text)
-{
-	size_t size = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < size; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((*text == 0xe0 && text[1] < 0xa0) || (*text == 0xed && text[1] > 0x9f) ||
-	    (*text == 0xf0 && text[1] < 0x90) || (*text == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return size;
-}
-
 // JSON is UTF-8; what processes call themselves need not be.
 static void add_text(cJSON *object, const char *key, const char *text)
 {
@@ -74,7 +61,7 @@ static void add_text(cJSON *object, const char *key, const char *text)
 	char *valid = malloc(3 * strlen(text) + 1), *end = valid;
 
 	while (valid && *text) {
-		size_t size = character_size((const unsigned char *)text);
+		size_t size = harmless_character((const unsigned char *)text);
 
 		memcpy(end, size ? text : replacement, size ? size : 3);
 		end += size ? size : 3;

@@ -106,6 +106,7 @@ size_t ring_unwritten(const struct ring *ring, const uint8_t **bytes);
 void ring_release(struct ring *ring, size_t size);
 void ring_shrink(struct ring *ring);
 void ring_free(struct ring *ring);
+void ring_free_spares(void);
 
 // --- a conversation (flow.c, owner.c, call.c) -------------------------------
 

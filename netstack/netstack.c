@@ -141,6 +141,7 @@ void netstack_free(struct netstack *stack)
 	if (stack->lent)
 		packet_free(stack->lent);
 	packet_free_spares();
+	ring_free_spares();
 	free(stack->buckets);
 	free(stack->scratch);
 	free(stack);

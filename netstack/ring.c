@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // ring - bytes to the app, from the owner's write until the acknowledgement.
 //
-// Taken when first needed, doubled while it proves too small, given back when
-// empty: ten thousand idle flows must not hold ten thousand windows. Because
+// Taken when first needed, doubled while it proves too small, given back as soon as
+// all is acknowledged: ten thousand idle flows must not hold ten thousand windows.
+// Some first blocks are kept for whoever needs one next; were they malloc's each
+// time, it would cut them up for small things and never have them whole again. Because
 // lwIP refers to bytes in place, growing means a second, bigger block; writing
 // goes to the newest, acknowledgements free the oldest.
 
@@ -10,12 +12,44 @@
 
 #include "netstack/inside.h"
 
-enum { BLOCK_FIRST = 16384 };
+enum { BLOCK_FIRST = 16384, SPARE_MOST = 64 };
+
+// One thread, so one for all.
+static struct block *spare;
+static unsigned int spare_count;
+
+static void block_free(struct block *block)
+{
+	if (block->capacity != BLOCK_FIRST || spare_count == SPARE_MOST) {
+		free(block);
+		return;
+	}
+	block->next = spare;
+	spare = block;
+	spare_count++;
+}
+
+void ring_free_spares(void)
+{
+	while (spare) {
+		struct block *block = spare;
+
+		spare = block->next;
+		free(block);
+	}
+	spare_count = 0;
+}
 
 static struct block *block_make(size_t capacity)
 {
-	struct block *block = malloc(sizeof(*block) + capacity);
+	struct block *block = capacity == BLOCK_FIRST ? spare : NULL;
 
+	if (block) {
+		spare = block->next;
+		spare_count--;
+	} else {
+		block = malloc(sizeof(*block) + capacity);
+	}
 	if (!block)
 		return NULL;
 	*block = (struct block){ .capacity = (uint32_t)capacity };
@@ -37,7 +71,7 @@ static void ring_grow(struct ring *ring, size_t most)
 	if (!block)
 		return;
 	if (ring->newest && !ring->used) {
-		free(ring->newest);
+		block_free(ring->newest);
 		ring->oldest = ring->newest = NULL;
 	}
 	if (ring->newest)
@@ -116,9 +150,12 @@ void ring_release(struct ring *ring, size_t size)
 		if (block->used || !block->next)
 			break;
 		ring->oldest = block->next;
-		free(block);
+		block_free(block);
 	}
-	if (ring->oldest && !ring->used)
+	// A big one proved its worth, and goes when the flow idles.
+	if (ring->oldest && !ring->used && ring->oldest->capacity == BLOCK_FIRST)
+		ring_free(ring);
+	else if (ring->oldest && !ring->used)
 		ring->oldest->start = 0;
 }
 
@@ -134,7 +171,7 @@ void ring_free(struct ring *ring)
 		struct block *block = ring->oldest;
 
 		ring->oldest = block->next;
-		free(block);
+		block_free(block);
 	}
 	*ring = (struct ring){ 0 };
 }

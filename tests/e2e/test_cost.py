@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# test_cost - what noise cannot hide: system calls a connection and a megabyte, memory a flow.
+#
+# Counted, not timed. The bounds lie a little above what was reached; whoever makes it
+# cheaper lowers them.
+
+import re
+import signal
+import subprocess
+
+from e2e.scenario import only
+from e2e.world import Skip
+from peers import sockets
+
+CONNECTIONS = """
+import socket, sys
+port = int(sys.argv[1])
+for line in sys.stdin:
+    for n in range(int(line)):
+        with socket.create_connection(("127.0.0.1", port)) as s: s.sendall(b"x"); s.recv(9)
+    print("done", flush=True)
+"""
+
+BULK = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for line in sys.stdin:
+    left = int(line) << 20
+    s.sendall(line.encode().ljust(16))
+    while left: left -= len(s.recv(min(left, 1 << 20)))
+    print("done", flush=True)
+"""
+
+IDLE = """
+import socket, sys
+held = []
+for line in sys.stdin:
+    for n in range(int(line)):
+        s = socket.create_connection(("127.0.0.1", int(sys.argv[1]))); s.sendall(b"x"); s.recv(9); held.append(s)
+    print("done", flush=True)
+"""
+
+
+def pour(connection):
+    block = bytes(1 << 20)
+    while request := connection.recv(16):
+        for _ in range(int(request)):
+            connection.sendall(block)
+
+
+def start(t, code, port):
+    t.only_apptap()
+    if t.sanitized:
+        raise Skip("a sanitizer has calls and memory of its own")
+    return t.start(t.python(code, port), stdin=subprocess.PIPE, flows=False)
+
+
+def go(running, amount):
+    running.lines.clear()
+    running.say(f"{amount}\n")
+    running.expect("done")
+
+
+def calls(t, running, amount):
+    """System calls that apptap makes for it."""
+    t.need("strace")
+    report = f"{t.folder}/calls"
+    tracer = t.popen(["strace", "-f", "-c", "-o", report, "-p", str(running.pid)], t.environment())
+    while b"attached" not in (line := tracer.stderr.readline()):
+        t.true(line, "strace did not attach")
+    go(running, amount)
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait(10)
+    with open(report) as file:
+        return int(re.search(r"(\d+)\s+(?:\d+ )?total", file.read())[1])
+
+
+@only("root", limit=60)
+def test_calls_a_connection(t):
+    server = t.keep(sockets.Server(t, sockets.echo))
+    running = start(t, CONNECTIONS, server.port)
+    go(running, 50)
+    few, many = calls(t, running, 100), calls(t, running, 500)
+    running.process.stdin.close()
+    running.wait().ok()
+    each = (many - few) / 400
+    print(f"{each:.1f} calls a connection")
+    t.true(20 < each < 50, f"{each:.1f} calls a connection")
+
+
+@only("root", limit=60)
+def test_calls_a_megabyte(t):
+    server = t.keep(sockets.Server(t, pour))
+    running = start(t, BULK, server.port)
+    go(running, 20)
+    few, many = calls(t, running, 20), calls(t, running, 120)
+    running.process.stdin.close()
+    running.wait().ok()
+    each = (many - few) / 100
+    print(f"{each:.1f} calls a megabyte")
+    t.true(5 < each < 100, f"{each:.1f} calls a megabyte")
+
+
+def private(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return int(re.search(r"Private_Dirty:\s+(\d+)", file.read())[1]) * 1024
+
+
+@only("root", limit=60)
+def test_memory_an_idle_flow(t):
+    server = t.keep(sockets.Server(t, sockets.echo))
+    running = start(t, IDLE, server.port)
+    go(running, 200)
+    before = private(running.pid)
+    go(running, 1000)
+    least = [1 << 30]
+
+    def settled():      # packets of the moment, acknowledgements that wait
+        least[0] = min(least[0], private(running.pid) - before)
+        return least[0] < 3000 * 1000
+
+    t.until(settled, "memory of the moment is given back", 5)
+    each = least[0] / 1000
+    running.process.stdin.close()
+    running.wait().ok()
+    print(f"{each:.0f} bytes a flow")
+    t.true(500 < each < 3000, f"{each:.0f} bytes a flow")

@@ -17,7 +17,7 @@ enum { SESSIONS_MAX = 512 };
 
 struct kept {
 	WOLFSSL_SESSION *session;	// NULL once it is used up
-	bool once;
+	uint16_t version, suite;
 	struct shown chain;
 };
 
@@ -60,9 +60,9 @@ struct leaves *resumption_open(void)
 }
 
 bool resumption_key(uint8_t key[LEAF_KEY_SIZE], const struct hello *hello, const char *address,
-		    uint16_t port, uint16_t version_min, uint16_t version_max)
+		    uint16_t port)
 {
-	const uint16_t numbers[] = { port, version_min, version_max, hello->alpn_size };
+	const uint16_t numbers[] = { port, hello->alpn_size };
 	wc_Sha256 hash;
 	bool good;
 
@@ -71,28 +71,33 @@ bool resumption_key(uint8_t key[LEAF_KEY_SIZE], const struct hello *hello, const
 	good = wc_Sha256Update(&hash, (const byte *)numbers, sizeof(numbers)) == 0 &&
 	       wc_Sha256Update(&hash, (const byte *)hello->sni, strlen(hello->sni) + 1) == 0 &&
 	       wc_Sha256Update(&hash, (const byte *)address, strlen(address) + 1) == 0 &&
-	       wc_Sha256Update(&hash, hello->alpn, hello->alpn_size) == 0;
-	// GREASE changes from hello to hello (RFC 8701 3.1) and is not offered to origins.
-	for (size_t i = 0; good && i < hello->suite_count; i++)
-		if ((hello->suites[i] & 0x0f0f) != 0x0a0a)
-			good = wc_Sha256Update(&hash, (const byte *)&hello->suites[i],
-					       sizeof(hello->suites[i])) == 0;
-	good = good && wc_Sha256Final(&hash, key) == 0;
+	       wc_Sha256Update(&hash, hello->alpn, hello->alpn_size) == 0 &&
+	       wc_Sha256Final(&hash, key) == 0;
 	wc_Sha256Free(&hash);
 	return good;
 }
 
+static bool offers(const struct hello *hello, uint16_t suite)
+{
+	for (size_t i = 0; i < hello->suite_count; i++)
+		if (hello->suites[i] == suite)
+			return true;
+	return hello->suite_count == 0;
+}
+
 bool resumption_offer(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], WOLFSSL *ssl,
+		      const struct hello *hello, uint16_t version_min, uint16_t version_max,
 		      struct shown *chain)
 {
 	struct kept *kept = leaves_find(sessions, key);
 	WOLFSSL_SESSION *session;
 	bool good;
 
-	if (!kept || !kept->session)
+	if (!kept || !kept->session || kept->version < version_min || kept->version > version_max ||
+	    !offers(hello, kept->suite))
 		return false;
-	session = kept->once ? kept->session : wolfSSL_SESSION_dup(kept->session);
-	if (kept->once)
+	session = kept->version < TLS1_3_VERSION ? wolfSSL_SESSION_dup(kept->session) : kept->session;
+	if (session == kept->session)
 		kept->session = NULL;
 	good = session && shown_copy(chain, kept->chain);
 	if (good && wolfSSL_set_session(ssl, session) != WOLFSSL_SUCCESS) {	// too old
@@ -109,7 +114,8 @@ void resumption_keep(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], 
 {
 	WOLFSSL_SESSION *session = wolfSSL_get1_session(ssl);
 	struct kept *kept = leaves_find(sessions, key);
-	struct kept fresh = { .once = wolfSSL_version(ssl) >= TLS1_3_VERSION };
+	struct kept fresh = { .version = (uint16_t)wolfSSL_version(ssl),
+			      .suite = (uint16_t)wolfSSL_get_current_cipher_suite(ssl) };
 
 	if (session && wolfSSL_SESSION_is_resumable(session))
 		fresh.session = wolfSSL_SESSION_dup(session);

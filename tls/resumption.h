@@ -24,15 +24,16 @@ bool shown_copy(struct shown *out, struct shown from);
 // Views into it; how many.
 size_t shown_views(struct shown shown, struct der *out, size_t max);
 
-// Sessions under digests of all that has to be the same for one to be taken up: who
-// is called, and what is offered.
+// Sessions under digests of whom they are with and what protocols are offered.
 struct leaves *resumption_open(void);
 bool resumption_key(uint8_t key[LEAF_KEY_SIZE], const struct hello *hello, const char *address,
-		    uint16_t port, uint16_t version_min, uint16_t version_max);
+		    uint16_t port);
 
-// Has a client's `ssl`, not begun yet, offer to take up the session under `key`; `chain`,
-// a copy, is what it was shown then. False, and nothing done, when there is none.
+// Has a client's `ssl`, not begun yet, offer to take up the session under `key`, if its version
+// is one of these and the hello offers its suite. `chain`, a copy, is what it was shown then.
+// False, and nothing done, when there is none.
 bool resumption_offer(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], WOLFSSL *ssl,
+		      const struct hello *hello, uint16_t version_min, uint16_t version_max,
 		      struct shown *chain);
 // Keeps the session of `ssl` as it is now, if the origin would take it up.
 void resumption_keep(struct leaves *sessions, const uint8_t key[LEAF_KEY_SIZE], WOLFSSL *ssl,

@@ -392,10 +392,10 @@ static void offer_session(struct tls *end, const struct hello *hello, const char
 	if (hello->tickets)
 		wolfSSL_UseSessionTicket(end->ssl);
 	wolfSSL_only_dhe_psk(end->ssl);
-	end->has_session = resumption_key(end->session, hello, address, port, end->version_min,
-					  end->version_max);
+	end->has_session = resumption_key(end->session, hello, address, port);
 	if (end->has_session && hello->resumes)
-		resumption_offer(house_sessions(end->house), end->session, end->ssl, &end->earlier);
+		resumption_offer(house_sessions(end->house), end->session, end->ssl, hello,
+				 end->version_min, end->version_max, &end->earlier);
 }
 
 static void keep_session(struct tls *end)

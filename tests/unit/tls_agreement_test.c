@@ -3,6 +3,9 @@
 
 #include "tests/unit/tls_world.h"
 
+#include <wolfssl/wolfcrypt/aes.h>
+#include <wolfssl/wolfcrypt/kdf.h>
+
 static const struct app_options plain_app = { .sni = "good.example" };
 
 static void start_with(struct world *world, struct tls_options options, const struct app_options *app,
@@ -173,6 +176,140 @@ static void meets_post_quantum_shares(void **state)
 	}
 }
 
+// --- resumption -------------------------------------------------------------
+
+// One connection, until the tickets of both legs have come.
+static void connect_once(struct world *world, const struct app_options *app,
+			 const struct origin_options *origin)
+{
+	char byte;
+
+	world_start(world, app, origin, "root.crt", false);
+	world_shake(world);
+	if (world->app_result || world->accept_result || world->connect_result)
+		fail_msg("%d %s", world->connect_result, tls_error(world->connect));
+	assert_int_equal(tls_read(world->connect, &byte, 1), -EAGAIN);
+	assert_int_equal(tls_read(world->app, &byte, 1), -EAGAIN);
+}
+
+static void resumes_on_both_legs(void **state)
+{
+	(void)state;
+	for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+		const struct origin_options origin = { .certificate = "good", .version_max = version };
+		const struct app_options first = { .sni = "good.example", .resumes = true };
+		struct world world = { .origin_stays = true };
+
+		connect_once(&world, &first, &origin);
+		assert_false(tls_resumed(world.connect));
+		for (int turn = 0; turn < 2; turn++) {
+			world_hang_up(&world);
+			connect_once(&world, &first, &origin);
+			assert_true(tls_resumed(world.app));
+			assert_true(tls_resumed(world.accept));
+			assert_true(tls_resumed(world.connect));
+			assert_int_equal(tls_verdict(world.connect), TLS_TRUSTED);
+		}
+		// Not for an app that would not, nor for another name.
+		world_hang_up(&world);
+		connect_once(&world, &plain_app, &origin);
+		assert_false(tls_resumed(world.connect));
+		world_hang_up(&world);
+		connect_once(&world, &(struct app_options){ .sni = "a.wild.example", .resumes = true }, &origin);
+		assert_false(tls_resumed(world.connect));
+		// An origin that forgot begins anew.
+		world_hang_up(&world);
+		wolfSSL_CTX_free(world.origin.context);
+		world.origin.context = NULL;
+		connect_once(&world, &first, &origin);
+		assert_false(tls_resumed(world.connect));
+		assert_int_equal(tls_verdict(world.connect), TLS_TRUSTED);
+		world_end(&world);
+	}
+}
+
+// The certificate of then is judged anew: no session makes a bad one good.
+static void judges_a_resumed_origin(void **state)
+{
+	(void)state;
+	for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+		const struct origin_options origin = { .certificate = "expired", .version_max = version };
+		const struct app_options app = { .sni = "good.example", .resumes = true };
+		struct world world = { .origin_stays = true };
+
+		for (int turn = 0; turn < 2; turn++) {
+			connect_once(&world, &app, &origin);
+			assert_int_equal(tls_resumed(world.connect), turn);
+			assert_int_equal(tls_verdict(world.connect), TLS_BAD_LEAF);
+			assert_string_equal(tls_verdict_text(world.connect), "certificate has expired");
+			world_hang_up(&world);
+		}
+		world_end(&world);
+	}
+}
+
+static size_t secret_of(const char *lines, const char *label, uint8_t out[64])
+{
+	const char *at = strstr(lines, label);
+	size_t size = 0;
+	unsigned byte;
+
+	assert_non_null(at);
+	at = strchr(strchr(at, ' ') + 1, ' ') + 1;
+	while (size < 64 && sscanf(at, "%2x", &byte) == 1) {
+		out[size++] = byte;
+		at += 2;
+	}
+	return size;
+}
+
+// Seals a record as a server whose first one it is under TLS_AES_128_GCM_SHA256
+// (RFC 8446 5.2, 7.3). Its size.
+static size_t seal(uint8_t *out, const char *lines, const uint8_t *inner, size_t size)
+{
+	uint8_t secret[64], key[16], iv[12];
+	size_t secret_size = secret_of(lines, "SERVER_TRAFFIC_SECRET_0", secret);
+	Aes aes;
+
+	assert_int_equal(secret_size, 32);
+	assert_int_equal(wc_Tls13_HKDF_Expand_Label(key, sizeof(key), secret, 32, (const byte *)"tls13 ", 6,
+			 (const byte *)"key", 3, NULL, 0, WC_SHA256), 0);
+	assert_int_equal(wc_Tls13_HKDF_Expand_Label(iv, sizeof(iv), secret, 32, (const byte *)"tls13 ", 6,
+			 (const byte *)"iv", 2, NULL, 0, WC_SHA256), 0);
+	memcpy(out, "\x17\x03\x03\x00", 4);
+	out[4] = size + 16;
+	assert_int_equal(wc_AesInit(&aes, NULL, INVALID_DEVID), 0);
+	assert_int_equal(wc_AesGcmSetKey(&aes, key, sizeof(key)), 0);
+	assert_int_equal(wc_AesGcmEncrypt(&aes, out + 5, inner, size, iv, sizeof(iv), out + 5 + size, 16, out, 5), 0);
+	wc_AesFree(&aes);
+	return 5 + size + 16;
+}
+
+// Some servers' nonces are longer than wolfSSL's own (RFC 8446 4.6.1: up to 255 bytes).
+static void takes_tickets_of_any_nonce(void **state)
+{
+	const struct origin_options origin = { .certificate = "good" };
+	uint8_t inner[4 + 4 + 4 + 1 + 32 + 2 + 16 + 2 + 1] = { 4, 0, 0, sizeof(inner) - 5, 0, 0, 0x0e, 0x10,
+							       1, 2, 3, 4, 32 }, record[256];
+	struct world world = { 0 };
+	char byte;
+
+	(void)state;
+	memset(inner + 13, 0x6e, 32);
+	inner[46] = 16;				// the ticket's size
+	inner[sizeof(inner) - 1] = 22;		// a handshake message
+	world_start(&world, &plain_app, &origin, "root.crt", false);
+	wolfSSL_no_ticket_TLSv13(world.origin.ssl);
+	world_shake(&world);
+	assert_int_equal(world.connect_result, 0);
+	assert_string_equal(tls_cipher(world.connect), "TLS_AES_128_GCM_SHA256");
+	queue_put(&world.queues[3], record, seal(record, world.connect_party.lines, inner, sizeof(inner)));
+	if (tls_read(world.connect, &byte, 1) != -EAGAIN)
+		fail_msg("%s", tls_error(world.connect));
+	assert_int_equal(world.queues[3].size, 0);
+	world_end(&world);
+}
+
 // --- client certificates ----------------------------------------------------
 
 static void shows_the_certificate_that_was_given(void **state)
@@ -327,6 +464,9 @@ int main(void)
 		cmocka_unit_test(offers_nothing_old_to_the_origin_of_a_newer_app),
 		cmocka_unit_test(names_the_group),
 		cmocka_unit_test(meets_post_quantum_shares),
+		cmocka_unit_test(resumes_on_both_legs),
+		cmocka_unit_test(judges_a_resumed_origin),
+		cmocka_unit_test(takes_tickets_of_any_nonce),
 		cmocka_unit_test(shows_the_certificate_that_was_given),
 		cmocka_unit_test(refuses_files_that_are_no_client_certificate),
 		cmocka_unit_test(believes_revocation_lists),

@@ -242,7 +242,7 @@ static int origin_send(WOLFSSL *ssl, char *bytes, int size, void *context)
 	return put > 0 ? (int)put : WOLFSSL_CBIO_ERR_WANT_WRITE;
 }
 
-static void origin_open(struct origin *origin, const struct origin_options *options)
+static void origin_equip(struct origin *origin, const struct origin_options *options)
 {
 	char name[64];
 
@@ -266,6 +266,12 @@ static void origin_open(struct origin *origin, const struct origin_options *opti
 								   NULL), WOLFSSL_SUCCESS);
 	wolfSSL_CTX_SetIORecv(origin->context, origin_receive);
 	wolfSSL_CTX_SetIOSend(origin->context, origin_send);
+}
+
+static void origin_open(struct origin *origin, const struct origin_options *options)
+{
+	if (!origin->context)
+		origin_equip(origin, options);
 	origin->ssl = wolfSSL_new(origin->context);
 	assert_non_null(origin->ssl);
 	wolfSSL_SetIOReadCtx(origin->ssl, &origin->party);
@@ -296,6 +302,7 @@ struct app_options {
 	const char *sni;	// NULL: none
 	const char *alpn;	// as on the wire
 	uint16_t version_min, version_max;
+	bool resumes;		// if it can
 };
 
 struct world {
@@ -305,6 +312,7 @@ struct world {
 	struct party app_party, accept_party, connect_party;
 	struct tls *app, *accept, *connect;
 	struct origin origin;
+	bool origin_stays;		// its context and so its tickets, when the connection ends
 	struct hello hello;
 	int app_result, accept_result, connect_result;
 };
@@ -333,7 +341,8 @@ static void world_start(struct world *world, const struct app_options *app,
 			const struct origin_options *origin, const char *roots, bool insecure)
 {
 	struct hello hello = { .version_min = app->version_min ? app->version_min : 0x0303,
-			       .version_max = app->version_max ? app->version_max : 0x0304 };
+			       .version_max = app->version_max ? app->version_max : 0x0304,
+			       .tickets = app->resumes, .resumes = app->resumes };
 	struct queue *queues = world->queues;
 
 	if (!world->authority)
@@ -399,15 +408,19 @@ static void world_shake(struct world *world)
 // The connection; the houses stay.
 static void world_hang_up(struct world *world)
 {
+	WOLFSSL_CTX *context = world->origin_stays ? world->origin.context : NULL;
+
 	tls_close(world->app);
 	tls_close(world->accept);
 	tls_close(world->connect);
 	wolfSSL_free(world->origin.ssl);
-	wolfSSL_CTX_free(world->origin.context);
+	if (!context)
+		wolfSSL_CTX_free(world->origin.context);
 	for (size_t i = 0; i < 4; i++)
 		free(world->queues[i].bytes);
 	memset(world->queues, 0, sizeof(world->queues));
 	memset(&world->origin, 0, sizeof(world->origin));
+	world->origin.context = context;
 	memset(&world->hello, 0, sizeof(world->hello));
 	world->app = world->accept = world->connect = NULL;
 }
@@ -415,6 +428,7 @@ static void world_hang_up(struct world *world)
 __attribute__((unused))
 static void world_end(struct world *world)
 {
+	world->origin_stays = false;
 	world_hang_up(world);
 	tls_close_house(world->house);
 	tls_close_house(world->app_house);

@@ -50,6 +50,7 @@ struct tls {
 	bool finished;		// close_notify was made
 	bool over;		// close_notify came
 	bool ended;		// the wire has no more bytes
+	bool heard;		// bytes came from it
 	bool asked;		// for a client certificate
 	bool resumed;
 	int broken;		// -errno for good
@@ -109,6 +110,7 @@ static int receive(WOLFSSL *ssl, char *bytes, int size, void *context)
 		return WOLFSSL_CBIO_ERR_WANT_READ;
 	got = end->wire.read(end->context, bytes, size);
 	if (got > 0) {
+		end->heard = true;
 		if (!end->shaken)
 			remember(end, bytes, got);
 		return (int)got;
@@ -160,7 +162,8 @@ static int transmit(WOLFSSL *ssl, char *bytes, int size, void *context)
 	struct tls *end = context;
 	size_t taken = 0;
 
-	if (!end->shaken)
+	// A client's hello goes out with a session that the origin may not take.
+	if (!end->shaken && end->heard)
 		secret_resumed(ssl, &end->watch);
 	if (end->out_size == 0)
 		taken = offer(end, bytes, size);

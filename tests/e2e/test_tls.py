@@ -307,24 +307,68 @@ def test_truncated_answer_is_seen_as_such(t):
     t.equal(said[1], said[0], "status and text as without apptap")
 
 
+def test_truncated_question_is_seen_as_such(t):
+    """The app ends with close_notify or without: the origin sees which."""
+    for notify in True, False:
+        said = []
+
+        def read(connection):
+            connection.suppress_ragged_eofs = False
+            try:
+                while connection.recv(999): pass
+                said.append("finished")
+            except ssl.SSLEOFError:
+                said.append("cut off")
+            connection.close()
+        for straight in True, False:
+            server = t.keep(sockets.Server(t, read, context=context(t, options=ssl.OP_NO_TICKET)))
+            t.tap(t.python("""
+                import socket, ssl, sys
+                context = ssl.create_default_context()
+                s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="localhost")
+                s.sendall(b"part")
+                if sys.argv[2] == "True":
+                    try: s.unwrap()
+                    except ssl.SSLError: pass
+                s.close()
+                """, server.port, notify), straight=straight).ok()
+            server.join()
+        t.equal(said[1], said[0], f"what the origin sees, close_notify {notify}")
+    t.equal(said[0], "cut off", "a missing one is noticed")
+
+
 def test_resumption(t):
-    """A client that offers a ticket again gets its bytes, resumed or not."""
-    server = t.keep(sockets.Server(t, sockets.echo, context=context(t)))
-    done = t.tap(t.python("""
-        import socket, ssl, sys
-        context = ssl.create_default_context()
-        session = None
-        for n in range(4):
-            raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-            s = context.wrap_socket(raw, server_hostname="localhost", session=session)
-            s.sendall(b"ping")
-            assert s.recv(9) == b"ping"
-            session = s.session
-            s.close()
-        print("done")
-        """, server.port), capture=True).ok()
-    t.equal(done.text, "done\n", "the answer")
-    wireshark.sound(done.capture)
+    """An app that takes up its session has one that is taken up at the origin too; both legs decrypt."""
+    for version in "TLSv1_2", "TLSv1_3":
+        reused = []
+
+        def answer(connection):
+            reused.append(connection.session_reused)
+            connection.recv(999)
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npong")
+        server = t.keep(sockets.Server(t, answer, port=443 if version == "TLSv1_3" else 8443, context=context(t)))
+        done = t.tap(t.python("""
+            import socket, ssl, sys
+            context = ssl.create_default_context()
+            context.maximum_version = ssl.TLSVersion[sys.argv[2]]
+            session = None
+            for n in range(4):
+                raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+                s = context.wrap_socket(raw, server_hostname="localhost", session=session)
+                s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+                data = b""
+                while part := s.recv(999): data += part
+                assert data.endswith(b"pong"), data
+                print(s.session_reused)
+                session = s.session
+                s.close()
+            """, server.port, version), capture=True).ok()
+        server.join()
+        t.equal(done.text.split(), ["False", "True", "True", "True"], f"resumed at the app with {version}")
+        t.equal(reused, [False, True, True, True], f"resumed at the origin with {version}")
+        wireshark.sound(done.capture)
+        read = wireshark.column(done.capture, "http.response", "tcp.stream")
+        t.equal(len(read), 4, f"answers that tshark decrypts with {version}")
 
 
 def test_large_bodies(t):

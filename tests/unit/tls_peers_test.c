@@ -228,11 +228,12 @@ static void tickets_are_taken_back(void **state)
 		struct tls_house *house;
 		char line[1024];
 
-		server_start("good", "");
+		server_start("good", "-keylogfile server.keys");
 		house_open(&house, authority, world_path("root.crt"), false);
+		unlink(world_path("keys.log"));
 		for (int turn = 0; turn < 3; turn++) {
 			static const char *const uses[] = { "-sess_out kept", "-sess_in kept", "-sess_in kept" };
-			FILE *keylog = fopen(world_path("keys.log"), "w");
+			FILE *keylog = fopen(world_path("keys.log"), "a");
 			struct tap_report report;
 			pid_t child;
 			int status;
@@ -259,6 +260,10 @@ static void tickets_are_taken_back(void **state)
 		}
 		tls_close_house(house);
 		server_stop();
+		// Every secret of the origin's leg too.
+		snprintf(line, sizeof(line), "cd %s && grep -q '^[CS]' server.keys && "
+			 "! grep '^[A-Z]' server.keys | grep -vxFf keys.log >&2 && rm server.keys", world_folder);
+		assert_int_equal(system(line), 0);
 	}
 }
 
@@ -341,6 +346,34 @@ static void openssl_reads_the_leaf(void **state)
 		 (unsigned)tap_port);
 	assert_int_equal(through_tap("root.crt", command, &report), 0);
 	server_stop();
+}
+
+// Without SNI the names are the certificate's own, and no two leaves have one serial number:
+// not for the same origin in another version, nor in another run.
+static void leaves_differ_in_serial(void **state)
+{
+	static const char *const clients[] = {
+		"-noservername -verify_ip 127.0.0.1 -tls1_3", "-noservername -verify_ip ::1 -tls1_2",
+		"-servername a.wild.example -verify_hostname a.wild.example", "-servername good.example",
+		"-servername good.example",
+	};
+	char command[1024];
+
+	(void)state;
+	server_start("good", "");
+	for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++) {
+		struct tap_report report;
+
+		snprintf(command, sizeof(command), "openssl s_client -connect 127.0.0.1:%u -CAfile authority/ca.pem "
+			 "-verify_return_error %s </dev/null 2>/dev/null | openssl x509 -noout -serial >>serials",
+			 (unsigned)tap_port, clients[i]);
+		assert_int_equal(through_tap("root.crt", command, &report), 0);
+		assert_int_equal(report.accept, 0);
+	}
+	server_stop();
+	snprintf(command, sizeof(command), "cd %s && [ $(sort -u serials | grep -c '^serial=[0-9A-F]\{32\}$') = 5 ]",
+		 world_folder);
+	assert_int_equal(system(command), 0);
 }
 
 // More than a hundred names, one of 253 characters and one that is not ASCII at heart.
@@ -456,6 +489,7 @@ int main(void)
 		cmocka_unit_test(keys_are_updated_and_nothing_renegotiated),
 		cmocka_unit_test(an_apps_refusal_is_seen),
 		cmocka_unit_test(openssl_reads_the_leaf),
+		cmocka_unit_test(leaves_differ_in_serial),
 		cmocka_unit_test(keeps_many_names),
 		cmocka_unit_test(errors_reach_the_app_as_they_are),
 		cmocka_unit_test(other_judges_say_the_same),

@@ -371,7 +371,7 @@ static void leaves_differ_in_serial(void **state)
 		assert_int_equal(report.accept, 0);
 	}
 	server_stop();
-	snprintf(command, sizeof(command), "cd %s && [ $(sort -u serials | grep -c '^serial=[0-9A-F]\{32\}$') = 5 ]",
+	snprintf(command, sizeof(command), "cd %s && [ $(sort -u serials | grep -cE '^serial=[0-9A-F]{32}$') = 5 ]",
 		 world_folder);
 	assert_int_equal(system(command), 0);
 }

@@ -39,6 +39,7 @@ TEXT(set_pins, policy.pins_path)
 TEXT(set_upstream_ca, tls.upstream_ca)
 TEXT(set_crl, tls.crl)
 FLAG(set_flush, hall.capture.flush_each, true)
+FLAG(set_http, hall.watch.http, true)
 FLAG(set_dump, hall.watch.dump, true)
 FLAG(set_insecure, hall.tls.insecure, true)
 FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
@@ -309,6 +310,7 @@ const struct option_row tapping_rows[] = {
 	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},
 	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)", set_serve},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
+	{0, "http", NULL, "say each HTTP request as it is answered: method, URL, status, type, size, time", set_http},
 	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text", set_dump},
 	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all", set_dump_bytes},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},

@@ -29,6 +29,7 @@ static int pump_bytes(struct relay *r, enum side from)
 	int n = wire_splice(&r->wire[from], &r->wire[!from], SHARE);
 	if (n == 0 && r->wire[from].ended) {
 		wire_finish(&r->wire[!from]);
+		tap_clear_finish(r->tap, r->wire[from].record, from);
 		d->over = true;
 	}
 	return n;

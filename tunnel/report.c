@@ -77,7 +77,7 @@ static const char *protocol_word(uint8_t protocol)
 	}
 }
 
-static const char *human_bytes(uint64_t n, char out[24])
+const char *report_bytes(uint64_t n, char out[24])
 {
 	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
 	double v = (double)n;
@@ -89,7 +89,7 @@ static const char *human_bytes(uint64_t n, char out[24])
 	return out;
 }
 
-static const char *human_time(uint64_t ns, char out[24])
+const char *report_time(uint64_t ns, char out[24])
 {
 	double s = (double)ns / 1e9;
 
@@ -139,8 +139,8 @@ int report_line(const struct flow *f, char *out, size_t size)
 				  ? "" : flow_close_word(f->close);
 	return snprintf(out, size, "%s %s %s%s %s%s, sent %s, received %s, %s%s%s", who,
 			protocol_word(f->protocol), where, tls, flow_verdict_word(f->verdict), why,
-			human_bytes(f->bytes[APP], sent), human_bytes(f->bytes[ORIGIN], got),
-			human_time(f->ended - f->started, took), how[0] ? ", " : "", how);
+			report_bytes(f->bytes[APP], sent), report_bytes(f->bytes[ORIGIN], got),
+			report_time(f->ended - f->started, took), how[0] ? ", " : "", how);
 }
 
 // --- JSON -------------------------------------------------------------------
@@ -307,5 +307,5 @@ void report_summary(const struct report *r, const char *capture_path, unsigned l
 		snprintf(capture, sizeof(capture), "; %llu packets in %s", packets,
 			 strcmp(capture_path, "-") ? capture_path : "standard output");
 	log_note("%llu flow%s%s; sent %s, received %s%s", r->flows, r->flows == 1 ? "" : "s", verdicts,
-		 human_bytes(r->bytes[APP], sent), human_bytes(r->bytes[ORIGIN], got), capture);
+		 report_bytes(r->bytes[APP], sent), report_bytes(r->bytes[ORIGIN], got), capture);
 }

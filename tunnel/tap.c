@@ -318,20 +318,27 @@ void tap_plain(struct tap *t, struct flow *f, enum side from, const void *bytes,
 {
 	if (has_plain(t, f))
 		capture_plain_data(f->plain, from == APP, bytes, size, t->real);
-	watch_bytes(t->parts.watch, f, from, bytes, size);
+	watch_bytes(t->parts.watch, f, from, bytes, size, t->real);
 }
 
 void tap_plain_finish(struct tap *t, struct flow *f, enum side from)
 {
 	if (has_plain(t, f))
 		capture_plain_finish(f->plain, from == APP, t->real);
+	watch_finish(t->parts.watch, f, from, t->real);
 }
 
 // TLS that is passed on unopened is nothing that could be read.
 void tap_clear(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
 {
 	if (!f->tls)
-		watch_bytes(t->parts.watch, f, from, bytes, size);
+		watch_bytes(t->parts.watch, f, from, bytes, size, t->real);
+}
+
+void tap_clear_finish(struct tap *t, struct flow *f, enum side from)
+{
+	if (!f->tls)
+		watch_finish(t->parts.watch, f, from, t->real);
 }
 
 bool tap_watches(const struct tap *t)

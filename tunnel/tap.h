@@ -73,6 +73,7 @@ void tap_plain(struct tap *tap, struct flow *flow, enum side from, const void *b
 void tap_plain_finish(struct tap *tap, struct flow *flow, enum side from);
 // What that side sends in a conversation that has no TLS; whether anybody wants it.
 void tap_clear(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
+void tap_clear_finish(struct tap *tap, struct flow *flow, enum side from);
 bool tap_watches(const struct tap *tap);
 
 // The flow is over: its line, its JSON. Once.

@@ -19,11 +19,15 @@ struct watch;
 struct watch_options {
 	bool dump;		// hex and text, to standard error
 	uint64_t dump_most;	// bytes of each flow and side; 0: all
+	bool http;		// a line for each HTTP exchange, to standard error
 };
 
 // NULL in *out where nothing is asked for.
 int watch_open(struct watch **out, const struct watch_options *options, char *why, size_t why_size);
-void watch_bytes(struct watch *watch, struct flow *flow, enum side from, const void *bytes, size_t size);
+void watch_bytes(struct watch *watch, struct flow *flow, enum side from, const void *bytes, size_t size,
+		 uint64_t now);
+// That side says no more.
+void watch_finish(struct watch *watch, struct flow *flow, enum side from, uint64_t now);
 // The flow is over.
 void watch_end(struct watch *watch, struct flow *flow);
 void watch_close(struct watch *watch);

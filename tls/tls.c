@@ -52,6 +52,7 @@ struct tls {
 	bool ended;		// the wire has no more bytes
 	bool heard;		// bytes came from it
 	bool asked;		// for a client certificate
+	bool bare;		// it is to be answered that there is none
 	bool resumed;
 	int broken;		// -errno for good
 	int read_error, write_error;	// the wire's own
@@ -255,6 +256,11 @@ int tls_abort(struct tls *end, int alert)
 	return tls_flush(end);
 }
 
+void tls_has_no_certificate(struct tls *origin)
+{
+	origin->bare = true;
+}
+
 bool tls_wants_certificate(const struct tls *origin)
 {
 	return origin->asked;
@@ -431,12 +437,12 @@ static int certificate_asked(WOLFSSL *ssl, void *unused)
 	credential = house_credential(end->house, end->host);
 	if (credential && credential->pem && credential_show(credential, ssl))
 		return 1;
-	if (credential && !credential->pem) {
+	end->asked = !credential;
+	if (credential ? !credential->pem : end->bare) {
 		// wolfSSL says "none" only where nobody is asked; step_client() asks again.
 		wolfSSL_CTX_set_cert_cb(wolfSSL_get_SSL_CTX(ssl), NULL, NULL);
 		return 1;
 	}
-	end->asked = true;
 	return 0;
 }
 

@@ -107,9 +107,11 @@ bool tls_resumed(const struct tls *end);
 // The key exchange's group, as the IANA registry has it ("x25519"); "" where there was none.
 const char *tls_group(const struct tls *end);
 // Did the origin ask for a certificate of the client's, which only the app has? Then the
-// handshake failed: whether it insists cannot be known before it is answered. False where a
-// client certificate was given for the host.
+// handshake failed (but see tls_has_no_certificate): whether it insists cannot be known before
+// it is answered. False where a client certificate was given for the host.
 bool tls_wants_certificate(const struct tls *origin);
+// Before the handshake: asked for one, and none was given for the host, it says that it has none.
+void tls_has_no_certificate(struct tls *origin);
 // The last alert that the far end sent, as number; 0 for none.
 int tls_alert(const struct tls *end);
 // A fatal alert, as the first thing that a server says to the client that sent `hello`: a

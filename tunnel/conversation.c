@@ -44,6 +44,13 @@ void session_drop_tls(struct session *s)
 	}
 }
 
+void session_drop_sniff(struct session *s)
+{
+	s->relay.wire[ORIGIN].starttls = NULL;
+	free(s->sniff);
+	s->sniff = NULL;
+}
+
 // What stands in the turn's queue is freed when its turn comes.
 void session_free(struct session *s)
 {
@@ -57,6 +64,7 @@ void session_free(struct session *s)
 static void session_drop(struct session *s)
 {
 	unwatch(s);
+	session_drop_sniff(s);
 	session_drop_tls(s);
 	relay_close(&s->relay);
 	free(s->hello);
@@ -101,7 +109,7 @@ static void origin_event(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	if (what & EV_READ)
-		s->relay.wire[ORIGIN].readable = s->origin_spoke = true;
+		s->relay.wire[ORIGIN].readable = true;
 	if (what & EV_WRITE)
 		s->relay.wire[ORIGIN].writable = true;
 	session_touch(s);
@@ -113,7 +121,6 @@ static int watch(struct session *s, int fd)
 	struct wire *w = &s->relay.wire[ORIGIN];
 
 	*w = (struct wire){.side = ORIGIN, .fd = fd, .record = s->record, .tap = w->tap};
-	s->origin_spoke = false;
 	if (event_assign(&s->event, s->all->base, fd, EV_READ | EV_WRITE | EV_PERSIST | EV_ET,
 			 origin_event, s) ||
 	    event_add(&s->event, NULL))
@@ -141,6 +148,7 @@ void session_leave_origin(struct session *s)
 
 void session_relay(struct session *s, enum flow_verdict verdict, const char *reason)
 {
+	session_drop_sniff(s);
 	s->record->verdict = verdict;
 	if (reason)
 		flow_reason(s->record, reason);

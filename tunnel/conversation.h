@@ -17,12 +17,13 @@
 
 struct policy;
 struct policy_target;
+struct sniff;
 
 // What may be done in each state, and who moves it on:
 enum state {
 	CALLING,	// the origin's connect runs; the app waits. Origin's event.
 	ANSWERED,	// the app is answered. News of the stack: opened.
-	SNIFFING,	// nobody has said what it is. Bytes of either side.
+	SNIFFING,	// cleartext so far, if any; it may turn to TLS. Bytes of either side.
 	SHAKING_ORIGIN,	// TLS with the origin; the app's hello is still unread
 	CALLING_AGAIN,	// could not be opened: a fresh connection to relay over
 	SHAKING_APP,	// TLS with the app, as the origin's came out
@@ -36,13 +37,15 @@ struct session {
 	struct sessions *all;
 	struct session *next, *previous;	// of all
 	struct session *queued_next;
-	bool queued, dead, watched, origin_spoke, app_finished;
+	bool queued, dead, watched, app_finished;
+	bool alone;		// no second connection to the origin can be: cleartext turned to TLS, FTP's data
 	int refused;		// REFUSED: the errno
 	enum state state;
 	uint64_t deadline;
 	uint64_t opened;	// monotonic ns: TLS stood on both sides; 0: it does not
 	struct flow *record;
 	struct relay relay;
+	struct sniff *sniff;	// sniff's; SNIFFING only
 	struct hello *hello;
 	struct origin_hello *origin_hello;	// handshake's: what is still wanted of it
 	struct event event;
@@ -58,6 +61,7 @@ struct sessions {
 	struct session *queue, **queue_end;
 	uint64_t progress, next_deadline;
 	bool paused;
+	bool ftp;		// some conversation was FTP that turned to TLS
 };
 
 // Into the queue of the turn.
@@ -74,6 +78,7 @@ void session_leave_origin(struct session *s);
 // Bytes both ways from now on, under that verdict; `reason` may be NULL.
 void session_relay(struct session *s, enum flow_verdict verdict, const char *reason);
 void session_drop_tls(struct session *s);
+void session_drop_sniff(struct session *s);
 
 // The only end: the flow's line, both wires, the memory.
 void session_end(struct session *s, enum flow_close close);

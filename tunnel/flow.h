@@ -31,7 +31,7 @@ enum side { APP, ORIGIN };
 	X(FLOW_UNREACHABLE, "unreachable", "no way to the origin")                                 \
 	X(FLOW_TIMED_OUT, "timed out", "the origin did not answer")                                \
 	X(FLOW_WITHDRAWN, "withdrawn", "the app gave up before the origin answered")               \
-	X(FLOW_FAILED, "failed", "the TLS handshake with the app failed; the reason says why")
+	X(FLOW_FAILED, "failed", "a TLS handshake failed; the reason says why")
 
 #define FLOW_CLOSES(X)                                                                             \
 	X(FLOW_RUNNING, "running", "not over yet")                                                 \
@@ -62,6 +62,7 @@ struct flow_leg {
 struct flow_tls {
 	struct flow_leg leg[2];		// by enum side
 	char alpn[64], sni[256];
+	const char *starttls;		// what was spoken before TLS; NULL where nothing was
 	struct fingerprint_app app;	// "" where not looked at
 	struct fingerprint_origin origin;
 	const char *certificate;	// "trusted", "unchecked", "bad leaf", "bad chain"

@@ -3,7 +3,9 @@
 //
 // Until the origin's is done nothing is taken from the app (its hello is only
 // looked at), so whatever cannot be opened can still be relayed untouched, over a
-// second connection.
+// second connection. Not so once the app has talked with the origin in the clear, or
+// where an FTP server waits for one data connection: then it is lost, the app is told by
+// an alert, and its next one passes.
 
 #include "tunnel/handshake.h"
 
@@ -74,7 +76,7 @@ static void end_secret(void *context, const char *line)
 
 static const struct tls_wire end_wire = {end_read, end_write, end_secret};
 
-void handshake_target(const struct session *s, struct policy_target *target, char host[ADDRESS_TEXT])
+static void target_of(const struct session *s, struct policy_target *target, char host[ADDRESS_TEXT])
 {
 	*target = (struct policy_target){
 		.executable = s->record->process ? s->record->process->path : NULL,
@@ -82,6 +84,8 @@ void handshake_target(const struct session *s, struct policy_target *target, cha
 		.port = address_port(&s->record->peer),
 	};
 }
+
+// --- with the origin ----------------------------------------------------------
 
 // What the origin answered was an answer to us.
 static void forget_origin(struct session *s)
@@ -96,10 +100,35 @@ static void forget_origin(struct session *s)
 	memset(&tls->leg[ORIGIN], 0, sizeof(tls->leg[ORIGIN]));
 }
 
+static void lose(struct session *s, const char *why)
+{
+	enum { INTERNAL_ERROR = 80 };
+	struct wire *app = &s->relay.wire[APP];
+	int alert = tls_alert(s->relay.tls[ORIGIN]);
+	uint8_t record[TLS_ALERT_SIZE], unread[1024];
+	struct policy_target target;
+	char reason[224], host[ADDRESS_TEXT];
+
+	snprintf(reason, sizeof(reason), "%.120s; its next connection there passes unopened", why);
+	flow_reason(s->record, reason);
+	s->record->verdict = FLOW_FAILED;
+	target_of(s, &target, host);
+	policy_lost(s->all->policy, &target);
+	while (wire_read(app, unread, sizeof(unread)) > 0)
+		;
+	tls_alert_record(record, s->hello, alert ? alert : INTERNAL_ERROR);
+	wire_write(app, record, sizeof(record));
+	session_end(s, app->error ? FLOW_RESET_BY_APP : FLOW_FINISHED);
+}
+
 static void pass_unopened(struct session *s, const char *why)
 {
 	char reason[224];
 
+	if (s->alone) {
+		lose(s, why);
+		return;
+	}
 	snprintf(reason, sizeof(reason), "%s", why);
 	session_drop_tls(s);
 	forget_origin(s);
@@ -111,7 +140,7 @@ static void pass_unopened(struct session *s, const char *why)
 		session_end(s, FLOW_RESET_BY_ORIGIN);
 }
 
-void handshake_begin(struct session *s)
+static void begin(struct session *s)
 {
 	char host[ADDRESS_TEXT];
 
@@ -125,8 +154,62 @@ void handshake_begin(struct session *s)
 		session_relay(s, FLOW_PASSED, "no memory to open it");
 		return;
 	}
+	// MariaDB and others ask all their clients, few of which have one.
+	if (s->alone)
+		tls_has_no_certificate(s->relay.tls[ORIGIN]);
 	session_state(s, SHAKING_ORIGIN, SHAKE_TIME);
 	session_touch(s);
+}
+
+static void note_hello(struct session *s, const uint8_t *bytes, const char *spoken)
+{
+	struct flow_tls *tls = flow_tls(s->record);
+
+	if (!tls)
+		return;
+	tls->starttls = spoken;
+	snprintf(tls->sni, sizeof(tls->sni), "%s", s->hello->sni);
+	if (s->all->fingerprints && fingerprint_app(bytes, s->hello->size, &tls->app) != HELLO_WHOLE)
+		memset(&tls->app, 0, sizeof(tls->app));
+}
+
+// Is it a data connection of an FTP conversation (RFC 4217 section 7)? The server takes one
+// at the port that it named.
+static bool carries_ftp(const struct session *s)
+{
+	for (const struct session *c = s->all->ftp ? s->all->first : NULL; c; c = c->next)
+		if (c->opened && c->record->tls && c->record->tls->starttls && !strcmp(c->record->tls->starttls, "ftp") &&
+		    c->record->process == s->record->process && address_same_host(&c->record->peer, &s->record->peer))
+			return true;
+	return false;
+}
+
+void handshake_hello(struct session *s, const struct hello *hello, const uint8_t *bytes, const char *spoken)
+{
+	struct policy_target target;
+	char host[ADDRESS_TEXT];
+	const char *reason;
+
+	s->alone = spoken || carries_ftp(s);
+	s->all->ftp |= spoken && !strcmp(spoken, "ftp");
+	s->hello = malloc(sizeof(*hello));
+	if (!s->hello) {
+		session_relay(s, FLOW_PASSED, "no memory to open it");
+		return;
+	}
+	*s->hello = *hello;
+	note_hello(s, bytes, spoken);
+	target_of(s, &target, host);
+	switch (policy_tls(s->all->policy, &target, &reason)) {
+	case POLICY_OPEN:
+		begin(s);
+		return;
+	case POLICY_PASS:
+		session_relay(s, FLOW_PASSED, reason);
+		return;
+	case POLICY_PINNED:
+		session_relay(s, FLOW_PINNED, reason);
+	}
 }
 
 static const char *trust_word(enum tls_trust trust)
@@ -175,8 +258,18 @@ static void remember_certificate(struct session *s)
 
 	if (!tls_wants_certificate(s->relay.tls[ORIGIN]))
 		return;
-	handshake_target(s, &target, host);
+	target_of(s, &target, host);
 	policy_wants_certificate(s->all->policy, &target);
+}
+
+// With TLS 1.3 an origin says only after its handshake that it insists.
+static void note_insisting(struct session *s)
+{
+	if (!s->alone || s->relay.from[ORIGIN].plain || !tls_alert(s->relay.tls[ORIGIN]))
+		return;
+	if (tls_wants_certificate(s->relay.tls[ORIGIN]))
+		flow_reason(s->record, "the origin insists on a client certificate; its next connection there passes unopened");
+	remember_certificate(s);
 }
 
 void handshake_shaking_origin(struct session *s)
@@ -254,7 +347,7 @@ static void remember_pin(struct session *s)
 	struct policy_target target;
 	char host[ADDRESS_TEXT], reason[sizeof(s->record->reason)];
 
-	handshake_target(s, &target, host);
+	target_of(s, &target, host);
 	if (!policy_pinned(s->all->policy, &target))
 		return;
 	snprintf(reason, sizeof(reason), "%.150s%spinned: its next connection there passes unopened", s->record->reason,
@@ -273,6 +366,8 @@ void handshake_left(struct session *s)
 	const struct wire *wire = &s->relay.wire[APP];
 	bool in_order = app->notified, left = in_order || wire->ended || wire->error;
 
+	if (s->opened)
+		note_insisting(s);
 	if (!s->opened || !left || app->plain || tap_now(s->all->tap) - s->opened > LEAVE_TIME)
 		return;
 	if (refuses_ours(s, in_order && !http ? 0 : -ECONNRESET))
@@ -307,7 +402,8 @@ void handshake_shaking_app(struct session *s)
 	}
 	note_app(s);
 	s->opened = tap_now(s->all->tap);
-	session_relay(s, FLOW_OPENED, NULL);
+	session_relay(s, FLOW_OPENED, tls_wants_certificate(s->relay.tls[ORIGIN])
+					      ? "the origin was told that there is no client certificate" : NULL);
 }
 
 void handshake_refusing(struct session *s)

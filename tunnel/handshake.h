@@ -4,16 +4,15 @@
 #ifndef TUNNEL_HANDSHAKE_H
 #define TUNNEL_HANDSHAKE_H
 
-#include "tunnel/packet.h"
+#include <stdint.h>
 
-struct policy_target;
+struct hello;
 struct session;
 
-// Who said the hello, and to whom; `host` is what target->address points at.
-void handshake_target(const struct session *s, struct policy_target *target, char host[ADDRESS_TEXT]);
-
-// With s->hello read: SHAKING_ORIGIN, or a relay where that cannot be.
-void handshake_begin(struct session *s);
+// With the app's hello read, which begins at `bytes` and is the next unread: SHAKING_ORIGIN,
+// or a relay where that cannot be. `spoken` is the protocol whose STARTTLS it followed, a
+// constant; NULL when it was the first that was said.
+void handshake_hello(struct session *s, const struct hello *hello, const uint8_t *bytes, const char *spoken);
 
 // A step of each state that is a handshake's.
 void handshake_shaking_origin(struct session *s);

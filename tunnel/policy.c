@@ -28,6 +28,7 @@ struct policy {
 	pcre2_match_context *limits;
 	struct memory *pins;		// executable and host
 	struct memory *certificates;	// host alone: address or name, and port
+	struct memory *lost;		// likewise
 };
 
 // --- expressions ------------------------------------------------------------
@@ -116,6 +117,8 @@ enum policy_answer policy_tls(const struct policy *p, const struct policy_target
 		*reason = "not in --allow-hosts";
 	else if (memory_has(p->certificates, NULL, place_of(t, place)))
 		*reason = "the origin asked for a client certificate before";
+	else if (memory_has(p->lost, NULL, place_of(t, place)))
+		*reason = "it could not be opened before";
 	if (*reason)
 		return POLICY_PASS;
 	if (!p->pin_bypass || !memory_has(p->pins, t->executable, host_of(t)))
@@ -137,6 +140,13 @@ void policy_wants_certificate(struct policy *p, const struct policy_target *t)
 	char place[320];
 
 	memory_add(p->certificates, NULL, place_of(t, place));
+}
+
+void policy_lost(struct policy *p, const struct policy_target *t)
+{
+	char place[320];
+
+	memory_add(p->lost, NULL, place_of(t, place));
 }
 
 bool policy_refuses_quic(const struct policy *p)
@@ -162,7 +172,9 @@ static int open_all(struct policy *p, const struct policy_options *o, char *why,
 		pcre2_set_match_limit(p->limits, STEPS);
 	if (!error)
 		error = memory_open(&p->pins, o->pins_path, why, why_size);
-	return error ? error : memory_open(&p->certificates, NULL, why, why_size);
+	if (!error)
+		error = memory_open(&p->certificates, NULL, why, why_size);
+	return error ? error : memory_open(&p->lost, NULL, why, why_size);
 }
 
 int policy_open(struct policy **out, const struct policy_options *options, char *why, size_t why_size)
@@ -196,5 +208,6 @@ void policy_close(struct policy *p)
 	pcre2_match_context_free(p->limits);
 	memory_close(p->pins);
 	memory_close(p->certificates);
+	memory_close(p->lost);
 	free(p);
 }

@@ -47,6 +47,8 @@ enum policy_answer policy_tls(const struct policy *policy, const struct policy_t
 bool policy_pinned(struct policy *policy, const struct policy_target *target);
 // The origin wants a certificate of the client's, which only the app has.
 void policy_wants_certificate(struct policy *policy, const struct policy_target *target);
+// In the middle of a conversation it could not be opened, and so was lost. The next passes.
+void policy_lost(struct policy *policy, const struct policy_target *target);
 
 // Is a QUIC connection refused, so that the app takes TCP?
 bool policy_refuses_quic(const struct policy *policy);

@@ -198,6 +198,7 @@ static void add_tls(cJSON *o, const struct flow_tls *tls)
 	add_text(t, "version", tls->leg[APP].version);
 	add_text(t, "cipher", tls->leg[APP].cipher);
 	add_text(t, "alpn", tls->alpn);
+	add_text(t, "starttls", tls->starttls);
 	add_text(t, "sni", tls->sni);
 	add_text(t, "certificate", tls->certificate);
 	add_text(t, "fault", tls->fault);

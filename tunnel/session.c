@@ -2,8 +2,8 @@
 // session - one TCP conversation: two sides, one state, one close with a reason.
 //
 // The app's SYN begins it. The app is answered only once the origin has
-// answered; then the first bytes decide (sniff), and what is TLS is opened
-// (handshake).
+// answered; then what is said is looked at (sniff), and what is TLS, or turns to
+// TLS, is opened (handshake).
 //
 // News only notes what happened and puts the session into the queue of the
 // turn; all that moves, moves in session_step(), so no callback finds a
@@ -237,8 +237,7 @@ static void overdue(struct session *s)
 {
 	switch (s->state) {
 	case SNIFFING:
-		// What began like a hello went no further: it is not one.
-		session_relay(s, FLOW_RELAYED, NULL);
+		sniff_release(s);
 		return;
 	case BREAKING:
 		session_end(s, FLOW_RESET_BY_ORIGIN);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "netstack/netstack.h"
+#include "tls/starttls.h"
 #include "tunnel/origin.h"
 #include "tunnel/tap.h"
 
@@ -128,10 +129,26 @@ ssize_t wire_write(struct wire *w, const void *bytes, size_t size)
 // The first `size` bytes of the views.
 static void heard(const struct wire *from, const struct iovec *iov, size_t size)
 {
-	for (size_t part; from->tap && size; iov++, size -= part) {
+	for (size_t part; (from->tap || from->starttls) && size; iov++, size -= part) {
 		part = iov->iov_len < size ? iov->iov_len : size;
-		tap_clear(from->tap, from->record, from->side, iov->iov_base, part);
+		if (from->tap)
+			tap_clear(from->tap, from->record, from->side, iov->iov_base, part);
+		if (from->starttls)
+			starttls_origin(from->starttls, iov->iov_base, part);
 	}
+}
+
+// The views that hold the first `most` bytes, the last of them cut.
+static int shorten(struct iovec *iov, int n, size_t most)
+{
+	for (int i = 0; i < n; i++) {
+		if (iov[i].iov_len >= most) {
+			iov[i].iov_len = most;
+			return i + 1;
+		}
+		most -= iov[i].iov_len;
+	}
+	return n;
 }
 
 static int splice_up(struct wire *app, struct wire *origin, size_t budget)
@@ -147,7 +164,7 @@ static int splice_up(struct wire *app, struct wire *origin, size_t budget)
 		}
 		if (moved >= budget)
 			return 1;
-		ssize_t put = origin_write(origin, iov, n);
+		ssize_t put = origin_write(origin, iov, shorten(iov, n, budget - moved));
 		if (put < 0)
 			return put == -EAGAIN ? 0 : (int)put;
 		moved += (size_t)put;

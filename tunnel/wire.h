@@ -16,6 +16,7 @@
 #include "tunnel/flow.h"
 
 struct netstack_flow;
+struct starttls;
 struct tap;
 
 struct wire {
@@ -28,6 +29,7 @@ struct wire {
 	int error;			// the wire broke: -errno
 	struct flow *record;		// counts what the app sent and got
 	struct tap *tap;		// hears what is spliced from here; NULL: nobody does
+	struct starttls *starttls;	// ORIGIN only: likewise
 };
 
 // As read(2) and write(2): > 0, 0 at the end, -EAGAIN, -errno.

@@ -58,3 +58,13 @@ void text_clean(char *to, const char *text, size_t size)
 		i++;
 	}
 }
+
+bool text_is_utf8(const char *text, size_t size)
+{
+	size_t n;
+
+	for (size_t i = 0; i < size; i += n)
+		if (!(n = character((const uint8_t *)text + i, size - i)))
+			return false;
+	return true;
+}

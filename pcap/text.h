@@ -8,6 +8,7 @@
 #ifndef PCAP_TEXT_H
 #define PCAP_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 // The length of `text`, or of as much as fits in `most` bytes without a
@@ -16,5 +17,8 @@ size_t text_cut(const char *text, size_t most);
 
 // `size` bytes of `text`, made clean, to `to`; no zero is added.
 void text_clean(char *to, const char *text, size_t size);
+
+// Well-formed UTF-8, whatever its characters.
+bool text_is_utf8(const char *text, size_t size);
 
 #endif

@@ -40,6 +40,7 @@ TEXT(set_upstream_ca, tls.upstream_ca)
 TEXT(set_crl, tls.crl)
 FLAG(set_flush, hall.capture.flush_each, true)
 FLAG(set_http, hall.watch.http, true)
+TEXT(set_har, watch.har_path)
 FLAG(set_dump, hall.watch.dump, true)
 FLAG(set_insecure, hall.tls.insecure, true)
 FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
@@ -182,6 +183,16 @@ static int set_dump_bytes(void *into, const char *value, char *why, size_t why_s
 	return 0;
 }
 
+static int set_har_body(void *into, const char *value, char *why, size_t why_size)
+{
+	unsigned long n;
+
+	if (options_number(value, 0, 4 << 20, &n, why, why_size))
+		return -1;
+	((struct tapping *)into)->hall.watch.body_most = n;
+	return 0;
+}
+
 static int set_linktype(void *into, const char *value, char *why, size_t why_size)
 {
 	bool pktap = !strcmp(value, "pktap");
@@ -311,6 +322,8 @@ const struct option_row tapping_rows[] = {
 	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)", set_serve},
 	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
 	{0, "http", NULL, "say each HTTP request as it is answered: method, URL, status, type, size, time", set_http},
+	{0, "har", "FILE", "write each HTTP request and response, for browsers' developer tools and jq", set_har},
+	{0, "har-body", "BYTES", "... so many bytes of each body at most, 1 MiB by default", set_har_body},
 	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text", set_dump},
 	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all", set_dump_bytes},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},

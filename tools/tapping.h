@@ -29,7 +29,7 @@ struct tapping {
 	char certificate_hosts[TAPPING_HOSTS][256];
 };
 
-#define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .watch = {.dump_most = 65536}, .policy = {.intercept = true, .pin_bypass = true}}}
+#define TAPPING_DEFAULTS {.hall = {.mtu = 1500, .watch = {.dump_most = 65536, .body_most = 1 << 20}, .policy = {.intercept = true, .pin_bypass = true}}}
 
 extern const struct option_row tapping_rows[];
 

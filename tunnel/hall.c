@@ -272,7 +272,8 @@ int hall_close(struct hall *h, int status)
 		report_summary(h->report, h->no_capture ? NULL : h->options->capture.path, counters.packets);
 	if (report_close(h->report, h->why, sizeof(h->why)))
 		whole = false;
-	watch_close(h->watch);
+	if (watch_close(h->watch, h->why, sizeof(h->why)))
+		whole = false;
 	keylog_close(h->keylog);
 	tls_close_house(h->house);
 	policy_close(h->policy);

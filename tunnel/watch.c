@@ -12,6 +12,7 @@
 #include "pcap/dump.h"
 #include "pcap/exchange.h"
 #include "pcap/http.h"
+#include "tunnel/har.h"
 #include "tunnel/log.h"
 #include "tunnel/report.h"
 
@@ -21,6 +22,7 @@ enum { PIECE = 4096 };
 struct watch {
 	struct watch_options options;
 	bool colour;
+	struct har *har;
 };
 
 // Of a flow.
@@ -37,7 +39,7 @@ int watch_open(struct watch **out, const struct watch_options *options, char *wh
 	struct watch *w;
 
 	*out = NULL;
-	if (!options->dump && !options->http)
+	if (!options->dump && !options->http && !options->har_path)
 		return 0;
 	w = calloc(1, sizeof(*w));
 	if (!w) {
@@ -46,13 +48,20 @@ int watch_open(struct watch **out, const struct watch_options *options, char *wh
 	}
 	w->options = *options;
 	w->colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR") && terminal && strcmp(terminal, "dumb") != 0;
-	*out = w;
-	return 0;
+	int error = options->har_path ? har_open(&w->har, options->har_path, why, why_size) : 0;
+	if (error)
+		free(w);
+	else
+		*out = w;
+	return error;
 }
 
-void watch_close(struct watch *w)
+int watch_close(struct watch *w, char *why, size_t why_size)
 {
+	int error = w ? har_close(w->har, why, why_size) : 0;
+
 	free(w);
+	return error;
 }
 
 static void exchanged(void *context, struct exchange *exchange);
@@ -68,9 +77,10 @@ static struct watched *watched(struct watch *w, struct flow *f)
 		return NULL;
 	of->watch = w;
 	of->flow = f;
-	if (w->options.http)
+	if (w->options.http || w->har)
 		of->http = http_open(&(struct http_options){
-			.two = f->tls && !strcmp(f->tls->alpn, "h2"), .done = exchanged, .context = of});
+			.two = f->tls && !strcmp(f->tls->alpn, "h2"), 
+			.body_most = w->har ? w->options.body_most : 0, .done = exchanged, .context = of});
 	return of;
 }
 
@@ -141,22 +151,21 @@ static void type_text(const struct exchange *e, char *out, size_t size)
 	snprintf(out, size, "%s%.*s", type ? " " : "", type ? (int)strcspn(type, "; ") : 0, type ? type : "");
 }
 
-static void say_exchange(const struct flow *f, const struct exchange *e)
+static void say_exchange(const struct flow *f, const struct exchange *e, const char *url)
 {
 	const struct exchange_message *answer = &e->said[RESPONSE];
-	char *url = url_of(f, e), who[96], type[80], size[24], took[24];
+	char who[96], type[80], size[24], took[24];
 
 	process_text(f, who);
 	type_text(e, type, sizeof(type));
 	if (!e->status)
-		log_show("%s %s %.1500s no answer", who, e->method ? e->method : "?", url ? url : "");
+		log_show("%s %s %.1500s no answer", who, e->method ? e->method : "?", url);
 	else if (!answer->ended)
-		log_show("%s %s %.1500s %d%s %s, cut short", who, e->method ? e->method : "?", url ? url : "",
+		log_show("%s %s %.1500s %d%s %s, cut short", who, e->method ? e->method : "?", url,
 			 e->status, type, report_bytes(answer->size, size));
 	else
-		log_show("%s %s %.1500s %d%s %s %s", who, e->method ? e->method : "?", url ? url : "", e->status, type,
+		log_show("%s %s %.1500s %d%s %s %s", who, e->method ? e->method : "?", url, e->status, type,
 			 report_bytes(answer->size, size), report_time(answer->ended - e->said[REQUEST].began, took));
-	free(url);
 }
 
 // What an app began to say and was no request's head is none.
@@ -164,8 +173,13 @@ static void exchanged(void *context, struct exchange *e)
 {
 	struct watched *of = context;
 
-	if (e->method)
-		say_exchange(of->flow, e);
+	char *url = e->method ? url_of(of->flow, e) : NULL;
+
+	if (url && of->watch->options.http)
+		say_exchange(of->flow, e, url);
+	if (url && of->watch->har)
+		har_add(of->watch->har, of->flow, e, url);
+	free(url);
 	exchange_close(e);
 }
 

@@ -19,6 +19,8 @@ struct watch;
 struct watch_options {
 	bool dump;		// hex and text, to standard error
 	uint64_t dump_most;	// bytes of each flow and side; 0: all
+	const char *har_path;	// HTTP exchanges as HAR; NULL: none
+	uint64_t body_most;	// bytes of each body in it
 	bool http;		// a line for each HTTP exchange, to standard error
 };
 
@@ -30,6 +32,7 @@ void watch_bytes(struct watch *watch, struct flow *flow, enum side from, const v
 void watch_finish(struct watch *watch, struct flow *flow, enum side from, uint64_t now);
 // The flow is over.
 void watch_end(struct watch *watch, struct flow *flow);
-void watch_close(struct watch *watch);
+// 0, or the -errno that made the HAR file incomplete, with a sentence.
+int watch_close(struct watch *watch, char *why, size_t why_size);
 
 #endif

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # test_http - a line for each HTTP request as it is answered.
 
+import base64
+import gzip
+import json
+import os
 import re
+import signal
+import subprocess
 
 from peers import nginx, web
 
@@ -95,3 +101,104 @@ def test_bad_input_harms_nothing(t):
     run = http(t, t.python(code, url.rpartition(":")[2])).ok()
     t.has(run.said, "GET http://good/text 200")
     t.lacks(run.said, "\x1b", "\x00")
+
+
+# --- HAR ---
+
+STRINGS = {"request": ("method", "url", "httpVersion"), "response": ("statusText", "httpVersion", "redirectURL")}
+
+
+def entries(t, path):
+    """The entries of a HAR file, once what HAR 1.2 demands of each is seen to be there."""
+    t.equal(os.stat(path).st_mode & 0o777, 0o600, "mode")
+    with open(path) as file:
+        log = json.load(file)["log"]
+    t.equal((log["version"], log["creator"]["name"], type(log["creator"]["version"])), ("1.2", "apptap", str), "log")
+    for entry in log["entries"]:
+        t.true(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["startedDateTime"]), "startedDateTime")
+        timings = entry["timings"]
+        t.true(all(timings[key] >= 0 for key in ("send", "wait", "receive")), f"timings {timings}")
+        t.true(abs(entry["time"] - sum(n for n in timings.values() if n > 0)) < 0.01, "the time is the timings' sum")
+        t.equal(type(entry["cache"]), dict, "cache")
+        t.true(entry["serverIPAddress"] and isinstance(entry["connection"], str), "the connection")
+        t.true(entry["_process"]["pid"] > 0 and entry["_process"]["name"], "the process")
+        for which, keys in STRINGS.items():
+            message = entry[which]
+            t.true(all(isinstance(message[key], str) for key in keys), f"strings of {which}")
+            t.true(all(isinstance(message[key], int) for key in ("headersSize", "bodySize")), f"sizes of {which}")
+            for key in ("headers", "cookies", *(["queryString"] if which == "request" else [])):
+                t.true(all(isinstance(pair["name"], str) and isinstance(pair["value"], str) for pair in message[key]), key)
+        t.equal(type(entry["response"]["status"]), int, "status")
+        content = entry["response"]["content"]
+        t.true(isinstance(content["size"], int) and isinstance(content["mimeType"], str), "content")
+        t.true(content.get("encoding", "base64") == "base64", "encoding")
+    return log["entries"]
+
+
+def body(entry):
+    content = entry["response"]["content"]
+    return base64.b64decode(content["text"]) if "encoding" in content else content.get("text", "").encode()
+
+
+def test_har(t):
+    t.only_apptap()
+    url = t.keep(web.serve(t, tls=True))
+    path = f"{t.home}/out.har"
+    get = ["curl", "-sS", "--http1.1"]
+    words = [word for name in ("text?a=b%20c&d&e=%00", "chunked", "gzip", "empty", "binary", "moved", "short")
+             for word in ("-o", "/dev/null", f"{url}/{name}")]
+    post = ["--next", "-sS", "-H", "Cookie: id=7; other=x y", "-d", "said=this", "-o", "/dev/null", f"{url}/cookies"]
+    t.tap([*get, *words, *post], options=["--har", path])
+    found = entries(t, path)
+    t.equal([e["response"]["status"] for e in found], [200, 200, 200, 204, 200, 302, 200, 200], "statuses")
+    t.equal([body(e) for e in found], [web.TEXT, web.TEXT, body(found[2]), b"", bytes(range(256)), b"", b"half", web.TEXT], "bodies")
+    t.equal(gzip.decompress(body(found[2])), web.TEXT, "gzip")
+    t.equal([(q["name"], q["value"]) for q in found[0]["request"]["queryString"]], [("a", "b c"), ("d", ""), ("e", "%00")], "query")
+    t.equal(found[5]["response"]["redirectURL"], "/text", "redirect")
+    t.equal(found[6]["response"]["_error"], "cut short", "the short one")
+    last = found[7]
+    t.equal([(c["name"], c["value"]) for c in last["request"]["cookies"]], [("id", "7"), ("other", "x y")], "cookies")
+    t.equal(last["request"]["postData"]["text"], "said=this", "postData")
+    t.equal(last["request"]["postData"]["mimeType"], "application/x-www-form-urlencoded", "mimeType")
+    t.equal(last["response"]["cookies"], [{"name": "id", "value": "set-cookie-secret", "path": "/", "httpOnly": True, "secure": True,
+                                           "sameSite": "Lax"}, {"name": "theme", "value": "dark"}], "cookies set")
+    t.equal((last["serverIPAddress"], last["_process"]["name"]), ("127.0.0.1", "curl"), "whose")
+
+
+def test_har_of_two_bounded(t):
+    t.only_apptap()
+    www = t.keep(nginx.serve(t))
+    with open(f"{www}/large", "wb") as file:
+        file.write(b"0123456789" * 300000)
+    path = f"{t.home}/out.har"
+    t.tap(["curl", "-sS", "-o", "/dev/null", "https://localhost/large"], options=["--har", path, "--har-body", "1000"]).ok()
+    entry, = entries(t, path)
+    t.equal((entry["request"]["httpVersion"], entry["response"]["content"]["size"]), ("HTTP/2.0", 3000000), "h2")
+    t.equal(body(entry), b"0123456789" * 100, "as much as was asked for")
+    t.has(entry["response"]["content"]["comment"], "the first 1000 of 3000000 bytes")
+    t.tap(["curl", "-sS", "-o", "/dev/null", "https://localhost/large"], options=["--har", path]).ok()
+    entry, = entries(t, path)
+    t.equal(len(body(entry)), 1 << 20, "1 MiB by default")
+
+
+def test_har_is_whole_when_it_ends_early(t):
+    """After each entry, so also when apptap is killed; and after SIGINT."""
+    t.only_apptap()
+    url = t.keep(web.serve(t))
+    for number in signal.SIGKILL, signal.SIGINT:
+        path = f"{t.home}/{number}.har"
+        tap = t.start(["sh", "-c", f"curl -s -o /dev/null {url}/text {url}/chunked -o /dev/null; echo done; read x"],
+                      options=["--har", path], stdin=subprocess.PIPE)
+        tap.expect("done")
+        t.until(lambda where=path: len(entries(t, where)) == 2, "two entries while it runs")
+        tap.signal(number)
+        tap.process.stdin.close()
+        tap.wait(30)
+        t.equal([e["request"]["url"] for e in entries(t, path)], [f"{url}/text", f"{url}/chunked"], "after its end")
+
+
+def test_har_that_cannot_be_written(t):
+    t.only_apptap()
+    run = t.tap(["true"], options=["--har", f"{t.folder}/none/out.har"])
+    t.true(run.status != 0, "a status")
+    t.has(run.said, "cannot write the HAR file")

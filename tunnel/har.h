@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// har - HTTP exchanges as a HAR 1.2 file, which browsers' developer tools open.
+//
+// The file is whole after each entry: an entry and the end of the document go out in
+// one write, over the end that stood there. Whoever is killed in that very write leaves
+// whole entries behind still, a line each. What cannot seek (a pipe) gets the end at
+// the end.
+
+#ifndef TUNNEL_HAR_H
+#define TUNNEL_HAR_H
+
+#include <stddef.h>
+
+struct exchange;
+struct flow;
+struct har;
+
+// Made 0600, or truncated as it is. 0, or -errno with a sentence.
+int har_open(struct har **out, const char *path, char *why, size_t why_size);
+void har_add(struct har *har, const struct flow *flow, const struct exchange *exchange, const char *url);
+// 0, or the -errno that made the file incomplete, with a sentence.
+int har_close(struct har *har, char *why, size_t why_size);
+
+#endif

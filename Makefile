@@ -213,12 +213,19 @@ $(BUILD)/bench_peer: tests/peers/bench_peer.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE $(WARN) $< -o $@
 
+# Where Wireshark looks for programs that are interfaces of it; EXTCAP_DIR= for none.
+EXTCAP_DIR ?= $(shell pkg-config --variable=extcapdir wireshark 2>/dev/null || tshark -G folders 2>/dev/null | \
+	sed -n 's/^\(Global \)\{0,1\}Extcap path:[[:space:]]*//p')
 install: $(BUILD)/apptap
 	install -D -m 755 $(BUILD)/apptap $(DESTDIR)$(PREFIX)/bin/apptap
 	install -D -m 644 tools/apptap.1 $(DESTDIR)$(PREFIX)/share/man/man1/apptap.1
+	@d='$(EXTCAP_DIR)'; if [ -n "$$d" ] && { [ -n '$(DESTDIR)' ] || [ -w "$$d" ]; }; then set -x; \
+		mkdir -p "$(DESTDIR)$$d" && ln -sfn $(PREFIX)/bin/apptap "$(DESTDIR)$$d/apptap"; \
+		else echo 'Wireshark has no folder that can be written to: apptap extcap --install makes a link for one user'; fi
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/apptap $(DESTDIR)$(PREFIX)/share/man/man1/apptap.1
+	@l='$(DESTDIR)$(EXTCAP_DIR)/apptap'; [ "$$(readlink "$$l")" != $(PREFIX)/bin/apptap ] || rm -v "$$l"
 
 clean:
 	rm -rf build

@@ -35,16 +35,18 @@ struct field {
 enum { RUN = 1 << DIALOG_RUN, LOCAL = 1 << DIALOG_LOCAL, BOTH = RUN | LOCAL };
 
 static const struct field fields[] = {
-	{RUN, "--command", "Command line", "string", "{required=true}{placeholder=curl https://example.com/}",
+	{RUN, "--command", "Command line", "string",
+	 "{required=true}{placeholder=curl https://example.com/}{group=Program}",
 	 "The program to start, and its arguments, quoted as for a shell. No shell reads it: $, * and ~ stand for "
 	 "themselves. For pipes and variables write sh -c '...'.", {{0}}},
-	{RUN, "--folder", "Working folder", "string", "{placeholder=Wireshark's own}",
+	{RUN, "--folder", "Working folder", "string", "{placeholder=Wireshark's own}{group=Program}",
 	 "Where the program starts: an absolute path. Empty: where Wireshark started.", {{0}}},
-	{LOCAL, "--process", "Process", "selector", "{reload=true}{placeholder=Reload}{save=false}",
+	{LOCAL, "--process", "Process", "selector", "{reload=true}{placeholder=Reload}{save=false}{group=Program}",
 	 "One process, newest first. Reload reads the list again, with what the field below searches for.", {{0}}},
-	{LOCAL, "--search", "Search", "string", "{save=false}{placeholder=name, PID, user or argument, then Reload}",
+	{LOCAL, "--search", "Search", "string",
+	 "{save=false}{placeholder=name, PID, user or argument, then Reload}{group=Program}",
 	 "After Reload the list has only processes with these words in their row.", {{0}}},
-	{LOCAL, "--spec", "Programs", "string", "{placeholder=curl,!4123}",
+	{LOCAL, "--spec", "Programs", "string", "{placeholder=curl,!4123}{group=Program}",
 	 "Programs by name instead, or as well: PIDs and texts, comma separated; ! excludes. Those that start later "
 	 "are tapped too.", {{0}}},
 	{LOCAL, "--trust", "Programs trust the authority meanwhile", "boolflag", "{default=false}{group=TLS}",

@@ -10,8 +10,10 @@
 // The FIFO's end is the sign for Wireshark to end us and to look at our standard error. So we
 // hold it open ourselves until there is nothing more to say.
 //
-// Wireshark's SIGTERM is passed on; what it ends is no failure. When we are killed,
-// so is the child, and with it the program (see launch.h).
+// Wireshark's SIGTERM is passed on; what it ends is no failure. Nobody sees the capture from
+// then on, so that nobody could end what the program left running either: the tap is told a
+// second time a second later, and killed in the end. When we are killed, so is the tap, and with
+// it the program and all its processes (see launch.h).
 
 #include "tools/extcap.h"
 
@@ -34,6 +36,7 @@
 #include "tunnel/hall.h"
 
 enum { ARGUMENTS = EXTCAP_PASSED + 16, LAST_WORDS = 800 };
+enum { AGAIN = 1, KILL = 4 };		// seconds after the first signal, after the second
 
 struct minder {
 	const struct extcap *asked;
@@ -42,7 +45,8 @@ struct minder {
 	sigset_t before;			// the signal mask that we were given
 	int signals, printed;			// printed: the child's output
 	pid_t child;
-	bool stopped, ended, quiet;		// quiet: its output came to an end
+	int signal;				// the last one passed on
+	bool stopped, insisted, ended, quiet;		// quiet: its output came to an end
 	int status;				// as from waitpid
 	char last[2 * LAST_WORDS];
 	size_t last_size;
@@ -190,6 +194,14 @@ static void read_printed(struct minder *m)
 	m->quiet = n == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
+// The command hears the first signal; once it has ended, the second is for the tap.
+static void insist(struct minder *m)
+{
+	kill(m->child, m->insisted ? SIGKILL : m->signal);
+	m->insisted = true;
+	alarm(KILL);
+}
+
 static void read_signals(struct minder *m)
 {
 	struct signalfd_siginfo info;
@@ -197,9 +209,13 @@ static void read_signals(struct minder *m)
 	while (read(m->signals, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGCHLD) {
 			m->ended = m->ended || waitpid(m->child, &m->status, WNOHANG) == m->child;
+		} else if (!m->ended && info.ssi_signo == SIGALRM) {
+			insist(m);
 		} else if (!m->ended) {
 			m->stopped = true;
-			kill(m->child, (int)info.ssi_signo);
+			m->signal = (int)info.ssi_signo;
+			kill(m->child, m->signal);
+			alarm(AGAIN);
 		}
 	}
 }
@@ -259,7 +275,7 @@ static int finish(struct minder *m, const char *what)
 
 static int open_minder(struct minder *m)
 {
-	static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+	static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM, SIGCHLD};
 	sigset_t set;
 
 	sigemptyset(&set);

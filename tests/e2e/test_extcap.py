@@ -15,6 +15,7 @@ from e2e.scenario import only
 from peers import nginx
 
 RUN, LOCAL = "apptap-run", "apptap-local"
+NUMBER = f"1000.{os.getpid()}"    # of seconds, and so nobody else's sleep
 
 
 def shark(t, *arguments, capture=None, options=(), limit=40):
@@ -95,15 +96,15 @@ def test_questions_that_are_wrong(t):
 def test_processes_to_pick(t):
     """The list has a process with what Wireshark shows of it; reloaded, the search is heeded."""
     t.only_apptap()
-    process = t.popen(["sleep", "1000.5"], t.environment())
-    value = {"arg": "2", "value": str(process.pid), "display": f"sleep ({process.pid}) {t.environment()['USER']}: sleep 1000.5",
+    process = t.popen(["sleep", NUMBER], t.environment())
+    value = {"arg": "2", "value": str(process.pid), "display": f"sleep ({process.pid}) {t.environment()['USER']}: sleep {NUMBER}",
              "default": "false"}
     config = ["--extcap-config", "--extcap-interface", LOCAL]
-    rows = fields(t.until(lambda: (text := ask(t, *config).ok().text) and "sleep 1000.5" in text and text, "sleep is listed"))
+    rows = fields(t.until(lambda: (text := ask(t, *config).ok().text) and f"sleep {NUMBER}" in text and text, "sleep is listed"))
     t.true(("value", value) in rows, f"{rows}")
     t.equal([r["number"] for w, r in rows if r.get("call") == "--process"], ["2"], "the picker")
     for option in "--extcap-reload-option", "--extcap-config-option-name":
-        rows = fields(ask(t, *config, option, "process", "--search", "SLEEP 1000.5", "--mtu", "1500", "--tls", "intercept").ok().text)
+        rows = fields(ask(t, *config, option, "process", "--search", f"SLEEP {NUMBER}", "--mtu", "1500", "--tls", "intercept").ok().text)
         t.equal([r["value"] for w, r in rows if r["default"] == "false"], [str(process.pid)], option)
         t.equal({w for w, _ in rows}, {"value"}, "what is listed again")
 
@@ -210,25 +211,38 @@ def runs(line):
 def test_toolbar_and_stop(t):
     """What the program and apptap say is in the log; SIGTERM ends the program, and that is no failure."""
     t.only_apptap()
-    running = Wireshark(t, RUN, "--command", "sh -c 'echo a; echo b >&2; exec sleep 1000.75'")
+    running = Wireshark(t, RUN, "--command", f"sh -c 'echo a; echo b >&2; exec sleep {NUMBER}'")
     running.hear("a\nb\n")
-    t.until(lambda: runs("sleep 1000.75"), "sleep runs")
+    t.until(lambda: runs(f"sleep {NUMBER}"), "sleep runs")
     t.equal(running.end(), (0, ""), "status, and what it says of a failure")
     t.true(running.captured.startswith(b"\n\r\r\n"), "a capture without packets")
-    t.true(not runs("sleep 1000.75"), "it is gone")
+    t.true(not runs(f"sleep {NUMBER}"), "it is gone")
+
+
+def test_stop_leaves_nothing_running(t):
+    """A shell that SIGTERM ends leaves its child behind, and one that heeds no SIGTERM is killed."""
+    t.only_apptap()
+    for command in (f"sh -c 'echo here; sleep {NUMBER}; true'", f"sh -c 'trap : TERM; echo here; while :; do sleep {NUMBER}; done'"):
+        running = Wireshark(t, RUN, "--command", command)
+        running.hear("here\n")
+        t.until(lambda: runs(f"sleep {NUMBER}"), "sleep runs")
+        t.equal(running.end(), (0, ""), command)
+        t.true(not runs(f"sleep {NUMBER}"), f"it is gone: {command}")
+        for path in running.paths.values():
+            os.unlink(path)
 
 
 def test_killed(t):
     """Wireshark's last resort: with us goes the tap and the program."""
     t.only_apptap()
-    running = Wireshark(t, RUN, "--command", "sh -c 'echo here; exec sleep 1000.25'")
+    running = Wireshark(t, RUN, "--command", f"sh -c 'echo here; exec sleep {NUMBER}'")
     running.hear("here\n")
-    t.until(lambda: runs("sleep 1000.25"), "sleep runs")
+    t.until(lambda: runs(f"sleep {NUMBER}"), "sleep runs")
     running.process.kill()
     running.process.wait()
     running.reader.join(20)
     t.true(not running.reader.is_alive(), "nobody writes any more")
-    t.until(lambda: not runs("sleep 1000.25"), "sleep is gone")
+    t.until(lambda: not runs(f"sleep {NUMBER}"), "sleep is gone")
     os.close(running.out)
 
 

@@ -262,13 +262,17 @@ static void remember_certificate(struct session *s)
 	policy_wants_certificate(s->all->policy, &target);
 }
 
-// With TLS 1.3 an origin says only after its handshake that it insists.
+// With TLS 1.3 an origin says only after its handshake that it insists, by an alert, which
+// may come to light no more once what the app said met a closed connection.
 static void note_insisting(struct session *s)
 {
-	if (!s->alone || s->relay.from[ORIGIN].plain || !tls_alert(s->relay.tls[ORIGIN]))
+	const struct tls *origin = s->relay.tls[ORIGIN];
+
+	if (!tls_wants_certificate(origin) || s->relay.from[ORIGIN].plain ||
+	    !(tls_alert(origin) || s->relay.wire[ORIGIN].error))
 		return;
-	if (tls_wants_certificate(s->relay.tls[ORIGIN]))
-		flow_reason(s->record, "the origin insists on a client certificate; its next connection there passes unopened");
+	flow_reason(s->record, "the origin left when told that there is no client certificate; "
+			       "its next connection there passes unopened");
 	remember_certificate(s);
 }
 

@@ -40,6 +40,7 @@ TEXT(set_upstream_ca, tls.upstream_ca)
 TEXT(set_crl, tls.crl)
 FLAG(set_flush, hall.capture.flush_each, true)
 FLAG(set_http, hall.watch.http, true)
+FLAG(set_redact, hall.redact, true)
 TEXT(set_har, watch.har_path)
 FLAG(set_dump, hall.watch.dump, true)
 FLAG(set_insecure, hall.tls.insecure, true)
@@ -326,6 +327,7 @@ const struct option_row tapping_rows[] = {
 	{0, "har-body", "BYTES", "... so many bytes of each body at most, 1 MiB by default", set_har_body},
 	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text", set_dump},
 	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all", set_dump_bytes},
+	{0, "redact", NULL, "write no TLS secret, no argument, and no value of Authorization and Cookie headers", set_redact},
 	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
 	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
 	{'k', "insecure", NULL, "take every origin's certificate as good", set_insecure},

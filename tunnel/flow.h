@@ -50,6 +50,7 @@ enum flow_close { FLOW_CLOSES(FLOW_ENUM) };
 const char *flow_verdict_word(enum flow_verdict verdict);
 const char *flow_close_word(enum flow_close close);
 
+struct redacted;
 struct stream;
 struct watched;
 
@@ -87,6 +88,7 @@ struct flow {
 	bool named;			// the capture has its comment
 	bool plain_begun;		// ... and its plaintext, where that is wanted:
 	struct stream *plain;		// NULL where not
+	struct redacted *redacted;	// what tunnel/tap keeps to redact it
 	struct watched *watched;	// what tunnel/watch keeps of it
 	void *mover;			// the session or datagram socket that moves it
 	struct flow *next;		// in its bucket

@@ -106,7 +106,8 @@ static int open_capture(struct hall *h)
 
 	if (!o->capture.path && !o->capture.plain_path && !o->capture.serve)
 		return 0;
-	for (int i = 0; h->tapped[i] && n < sizeof(comment); i++)
+	// Arguments may be secrets.
+	for (int i = 0; h->tapped[i] && n < sizeof(comment) && !(i && o->redact); i++)
 		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);
 	struct capture_options capture = o->capture;
 	capture.application = "apptap " APPTAP_VERSION;
@@ -185,7 +186,7 @@ static int open_signals(struct hall *h)
 
 static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct process_finder *finder)
 {
-	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, h->watch, inlet->inside, inlet->owners,
+	struct tap_parts tap = {h->capture, h->keylog, finder, h->report, h->watch, h->options->redact, inlet->inside, inlet->owners,
 			       inlet->of};
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,

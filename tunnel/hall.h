@@ -32,6 +32,7 @@ struct hall_options {
 	struct policy_options policy;
 	struct tls_options tls;		// as asked for; its authority is the hall's
 	struct watch_options watch;
+	bool redact;			// write no secret, nor what lets others in
 	bool lines;			// flow lines and a summary
 };
 

@@ -238,7 +238,8 @@ static void add_cookies(cJSON *o, const struct exchange_message *m, const char *
 
 	for (size_t i = 0; i < m->count; i++) {
 		const char *at = m->fields[i].value;
-		if (strcasecmp(m->fields[i].name, header) != 0)
+		// Asterisks alone: it was redacted.
+		if (strcasecmp(m->fields[i].name, header) != 0 || strspn(at, "*") == strlen(at))
 			continue;
 		at = read_pair(list, at, ";", &cookie);
 		if (header[0] == 'S' && cookie)

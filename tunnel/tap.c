@@ -11,6 +11,7 @@
 #include "extension/process.h"
 #include "pcap/capture.h"
 #include "pcap/keylog.h"
+#include "pcap/redact.h"
 #include "tunnel/log.h"
 #include "tunnel/names.h"
 #include "tunnel/report.h"
@@ -90,7 +91,7 @@ static uint32_t process_number(struct tap *t, struct process *p)
 	if (!p->tag) {
 		struct capture_process named = {
 			.pid = p->pid, .parent = p->parent, .uid = p->uid, .start = p->start,
-			.name = p->name, .path = p->path, .arguments = p->arguments, .user = p->user,
+			.name = p->name, .path = p->path, .arguments = t->parts.redact ? NULL : p->arguments, .user = p->user,
 			.container = p->container,
 		};
 		// NOLINTNEXTLINE(performance-no-int-to-ptr): a number, never followed
@@ -171,13 +172,13 @@ static void inside_seen(struct tap *t, struct flow *f, const struct packet *view
 
 // --- packets ----------------------------------------------------------------
 
-static void comment_text(const struct flow *f, char *out, size_t size)
+static void comment_text(const struct tap *t, const struct flow *f, char *out, size_t size)
 {
 	const struct process *p = f->process;
 
-	snprintf(out, size, "process %s[%d] %s uid %u (%s) parent %d%s%s: %s", p->name, (int)p->pid, p->path,
+	snprintf(out, size, "process %s[%d] %s uid %u (%s) parent %d%s%s%s%s", p->name, (int)p->pid, p->path,
 		 (unsigned)p->uid, p->user, (int)p->parent, p->container[0] ? " container " : "", p->container,
-		 p->arguments);
+		 t->parts.redact ? "" : ": ", t->parts.redact ? "" : p->arguments);
 }
 
 static void give(struct tap *t, struct flow *f, const struct tun_packet *packet, bool outgoing)
@@ -194,7 +195,7 @@ static void give(struct tap *t, struct flow *f, const struct tun_packet *packet,
 		p.flow = f->id;
 		p.process = process_number(t, f->process);
 		if (!f->named && f->process) {
-			comment_text(f, comment, sizeof(comment));
+			comment_text(t, f, comment, sizeof(comment));
 			p.comment = comment;
 			f->named = true;
 		}
@@ -266,7 +267,7 @@ void tap_answer(struct tap *t, const struct flow *f, const void *bytes, size_t s
 
 void tap_hold(struct tap *t, const struct flow *flow)
 {
-	if (t->parts.capture)
+	if (t->parts.capture && !t->parts.redact)
 		capture_hold(t->parts.capture, flow->id);
 }
 
@@ -278,6 +279,8 @@ void tap_release(struct tap *t, const struct flow *flow)
 
 void tap_secret(struct tap *t, const struct flow *flow, enum side leg, const char *line)
 {
+	if (t->parts.redact)
+		return;
 	if (t->parts.capture && leg == APP)
 		capture_secret(t->parts.capture, flow->id, line);
 	if (t->parts.keylog && !t->keylog_failed && keylog_write(t->parts.keylog, line)) {
@@ -298,7 +301,7 @@ static void begin_plain(struct tap *t, struct flow *f)
 	};
 
 	if (f->process)
-		comment_text(f, process, sizeof(process));
+		comment_text(t, f, process, sizeof(process));
 	snprintf(comment, sizeof(comment), "plaintext of %s > %s%s%s%s%s%s%s%s%s", address_text(&f->app, app),
 		 address_text(&f->peer, peer), tls && tls->sni[0] ? " " : "", tls ? tls->sni : "",
 		 tls && tls->leg[APP].version[0] ? " " : "", tls ? tls->leg[APP].version : "",
@@ -314,11 +317,69 @@ static bool has_plain(struct tap *t, struct flow *f)
 	return f->plain;
 }
 
-void tap_plain(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
+// To all who write or show it.
+static void spread(struct tap *t, struct flow *f, bool tls, enum side from, const void *bytes, size_t size)
 {
-	if (has_plain(t, f))
+	if (tls && has_plain(t, f))
 		capture_plain_data(f->plain, from == APP, bytes, size, t->real);
 	watch_bytes(t->parts.watch, f, from, bytes, size, t->real);
+}
+
+struct redacted {
+	struct tap *tap;
+	struct flow *flow;
+	struct redact *redact;
+	bool tls;
+};
+
+static void spread_redacted(void *context, bool outgoing, const uint8_t *bytes, size_t size)
+{
+	struct redacted *r = context;
+
+	spread(r->tap, r->flow, r->tls, outgoing ? APP : ORIGIN, bytes, size);
+}
+
+static void end_redacted(struct flow *f)
+{
+	if (f->redacted)
+		redact_close(f->redacted->redact);
+	free(f->redacted);
+	f->redacted = NULL;
+}
+
+// Without memory for it nothing is handed on.
+static struct redacted *redacted(struct tap *t, struct flow *f)
+{
+	struct redacted *r = f->redacted;
+
+	if (r || !(r = calloc(1, sizeof(*r))))
+		return r;
+	*r = (struct redacted){.tap = t, .flow = f};
+	r->redact = redact_open(&(struct redact_options){.two = f->tls && !strcmp(f->tls->alpn, "h2"),
+							 .put = spread_redacted, .context = r});
+	if (r->redact) {
+		f->redacted = r;
+		return r;
+	}
+	free(r);
+	return NULL;
+}
+
+static void hear(struct tap *t, struct flow *f, bool tls, enum side from, const void *bytes, size_t size)
+{
+	struct redacted *r;
+
+	if (!t->parts.redact) {
+		spread(t, f, tls, from, bytes, size);
+	} else if ((r = redacted(t, f))) {
+		r->tls = tls;
+		redact_bytes(r->redact, from == APP, bytes, size);
+	}
+}
+
+void tap_plain(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
+{
+	hear(t, f, true, from, bytes, size);
 }
 
 void tap_plain_finish(struct tap *t, struct flow *f, enum side from)
@@ -332,7 +393,7 @@ void tap_plain_finish(struct tap *t, struct flow *f, enum side from)
 void tap_clear(struct tap *t, struct flow *f, enum side from, const void *bytes, size_t size)
 {
 	if (!f->tls)
-		watch_bytes(t->parts.watch, f, from, bytes, size, t->real);
+		hear(t, f, false, from, bytes, size);
 }
 
 void tap_clear_finish(struct tap *t, struct flow *f, enum side from)
@@ -366,6 +427,7 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 	flow->mover = NULL;
 	end_plain(t, flow);
 	watch_end(t->parts.watch, flow);
+	end_redacted(flow);
 	tap_release(t, flow);
 	if (t->parts.capture)
 		capture_forget(t->parts.capture, flow->id);

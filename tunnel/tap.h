@@ -29,6 +29,7 @@ struct tap_parts {
 	struct process_finder *finder;
 	struct report *report;
 	struct watch *watch;
+	bool redact;			// no secret goes out: see pcap/redact.h; nor do arguments
 	// These three as loop_inlet's in tunnel/loop.h.
 	bool (*inside)(void *of, int protocol, const struct sockaddr *app, const struct sockaddr *peer);
 	void (*owners)(void *of);

@@ -6,9 +6,11 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 
+from e2e import wireshark
 from peers import nginx, web
 
 LINE = re.compile(r"apptap: (\S+)\[\d+\] ([A-Z]+) (\S+) (\d{3}|no answer)(?: ([a-z]+/\S+))?(?: (\d\S* [kM]?B)(, cut short| .*)?)?$", re.M)
@@ -202,3 +204,40 @@ def test_har_that_cannot_be_written(t):
     run = t.tap(["true"], options=["--har", f"{t.folder}/none/out.har"])
     t.true(run.status != 0, "a status")
     t.has(run.said, "cannot write the HAR file")
+
+
+# --- redacted ---
+
+def test_redacted(t):
+    """Every way out of a run with secrets in each place that is hidden."""
+    t.only_apptap()
+    t.keep(nginx.serve(t))
+    url = t.keep(web.serve(t, tls=True))
+    base = f"{t.home}/out"
+    headers = ["-H", "Cookie: id=cookie-secret", "-u", "me:basic-secret", "-H", "Proxy-Authorization: proxy-secret", "-H", "X-Kept: kept"]
+    get = ["curl", "-sS", *headers, "-o", "/dev/null"]
+    code = " ".join(map(shlex.quote, [*get, "--http1.1", f"{url}/cookies"])) + "; " + " ".join(map(shlex.quote, [*get, "https://localhost/hello"]))
+    run = t.tap(["sh", "-c", code], options=["--redact", "--dump", "--http", "--har", f"{base}.har", "--keylog", f"{base}.keys",
+                                             "--plaintext", f"{base}.plain.pcapng", "-w", f"{base}.pcapng"]).ok()
+    secrets = [b"cookie-secret", b"basic-secret", base64.b64encode(b"me:basic-secret"), b"proxy-secret"]
+    for name in ".har", ".keys", ".plain.pcapng", ".pcapng":
+        with open(base + name, "rb") as file:
+            content = file.read()
+        t.equal([s for s in secrets if s in content], [], f"secrets in {name}")
+        t.equal(b"TLSK" in content or b"KSLT" in content, False, f"TLS secrets in {name}")
+    t.equal(os.stat(f"{base}.keys").st_size, 0, "size of the key log")
+    t.equal([s for s in secrets if s in run.stderr], [], "secrets on the terminal")
+    one, two = entries(t, f"{base}.har")
+    for entry in one, two:
+        found = {h["name"].lower(): h["value"] for h in entry["request"]["headers"]}
+        t.equal((found["cookie"], found["x-kept"]), ("*" * len("id=cookie-secret"), "kept"), "headers")
+        t.true(set(found["authorization"]) == set(found["proxy-authorization"]) == {"*"}, "authorizations")
+        t.equal(entry["request"]["cookies"], [], "cookies")
+    t.equal([e["response"]["status"] for e in (one, two)], [200, 200], "statuses")
+    t.equal(body(one), web.TEXT, "the body")
+    t.equal(one["response"]["cookies"], [], "cookies set")
+    plain = f"{base}.plain.pcapng"
+    wireshark.readable(plain, wireshark.sound(plain))
+    t.equal(wireshark.column(plain, "http.request", "http.cookie"), ["*" * 16], "the cookie in Wireshark")
+    t.equal(wireshark.rows(plain, "http2.headers.path", "http2.headers.path", "http2.headers.cookie"), [["/hello", "*" * 16]], "h2's")
+    t.equal(wireshark.column(plain, "http2.headers.status", "http2.headers.status"), ["200"], "h2's answer")

@@ -134,7 +134,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libapptap.a $(BUILD)/libl
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $< $(LIBS) -lcmocka -o $@
 
-unit: $(UNITS)
+unit: $(UNITS) $(BUILD)/tls_client
+
+# A plain client of the guest's, for the scenarios.
+$(BUILD)/tls_client: tests/peers/tls_client.c | $(GUEST_STAMPS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE $(WARN) -isystem $(WOLFSSL_PREFIX)/include $< $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -pthread -o $@
 
 # Each header compiles alone.
 HEADERS  := $(filter-out %.bpf.h,$(foreach r,$(ROOMS) tools,$(wildcard $(r)/*.h)))
@@ -168,7 +173,7 @@ check-sanitized:
 
 # The scenarios alone: make e2e NAMES="test_tls test_load"
 NAMES ?= e2e/
-e2e: $(BUILD)/apptap
+e2e: $(BUILD)/apptap $(BUILD)/tls_client
 	@tests/run --build $(BUILD) $(NAMES)
 
 # Each fuzz target for FUZZ_SECONDS; its corpus stays in build/corpus and begins

@@ -51,6 +51,9 @@ def prepare(root, options):
     if not options.direct:
         shutil.copy(options.apptap, f"{root}/bin/apptap")
         os.chmod(f"{root}/bin/apptap", 0o755)
+    # A plain wolfSSL client, where it was built.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(f"{options.build}/tls_client", f"{root}/bin/tls_client")
     if shutil.which("git"):
         make_repository(f"{root}/git")
 
@@ -81,6 +84,7 @@ def play(function, folder, root, who, options):
         t = Scenario(folder, root, who, options, stack)
         function(t)
         t.settle()
+        return t.shown
 
 
 class Failure(AssertionError):
@@ -194,6 +198,7 @@ class Scenario:
         self.home = f"{folder}/home"
         self.counter = 0
         self.errors = []
+        self.shown = []
         for place in (self.home, f"{folder}/reports"):
             os.mkdir(place)
         if who == "user":
@@ -242,6 +247,11 @@ class Scenario:
     def need(self, program):
         if not shutil.which(program, path=PATH):
             raise Skip(f"{program} is not installed")
+
+    def show(self, *lines):
+        """A table that the runner prints below the test's line."""
+        print(*lines, sep="\n")
+        self.shown += lines
 
     # --- commands ---
 

@@ -34,6 +34,17 @@ def column(path, where, field, **kw):
     return [row[0] for row in rows(path, where, field, **kw)]
 
 
+def followed(path, streams):
+    """The bytes under TLS of each of these TCP streams: one way and the other, which is which it does not know."""
+    arguments = [a for s in streams for a in ("-z", f"follow,tls,raw,{s}")]
+    parts = tshark(path, "-q", *arguments).split("Follow: tls,raw\n")[1:]
+    # After a line for each node a line of hexadecimal for each piece, one way's behind a tab.
+    found = {part.split("tcp.stream eq ", 1)[1].split("\n", 1)[0]: part for part in parts}
+    lines = [found[s].split("\n")[3:] for s in streams]
+    return [[bytes.fromhex("".join(line for line in one if line[:1] not in "=NF" and line.startswith("\t") == tab))
+             for tab in (False, True)] for one in lines]
+
+
 def sound(path, faults=None, **kw):
     """Fails when Wireshark finds fault with any packet; returns how many there are."""
     bad = rows(path, " || ".join(f"({f})" for f in faults or FAULTS), "frame.number", "_ws.col.Protocol",

@@ -16,7 +16,7 @@ http {{
 	client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
 	uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
 	client_max_body_size 0;
-	ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
+	ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols {versions};
 	root {folder}/www;
 	default_type text/plain;
 {servers}
@@ -33,8 +33,8 @@ SERVER = """
 
 
 @contextlib.contextmanager
-def serve(t, addresses=("127.0.0.1",), certificate=None, key=None):
-    """Files under the yielded folder are served at /."""
+def serve(t, addresses=("127.0.0.1",), certificate=None, key=None, more="", versions="TLSv1.2 TLSv1.3"):
+    """Files under the yielded folder are served at /. `more` stands after the servers."""
     t.need("nginx")
     folder = f"{t.folder}/nginx"
     os.makedirs(f"{folder}/www", exist_ok=True)
@@ -43,7 +43,7 @@ def serve(t, addresses=("127.0.0.1",), certificate=None, key=None):
     servers = "".join(SERVER.format(listens="\n\t\t".join(
         f"listen {f'[{a}]' if ':' in a else a}:{port}{kind};" for a in addresses)) for port, kind in ports.items())
     with open(f"{folder}/conf", "w") as file:
-        file.write("user root;\n" + CONFIG.format(folder=folder, servers=servers,
+        file.write("user root;\n" + CONFIG.format(folder=folder, servers=servers + more, versions=versions,
                    certificate=certificate or f"{t.pki}/good.pem", key=key or f"{t.pki}/good.key"))
     process = subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/conf", "-e", f"{folder}/error.log"])
     try:

@@ -140,8 +140,21 @@ static void pass_unopened(struct session *s, const char *why)
 		session_end(s, FLOW_RESET_BY_ORIGIN);
 }
 
+// Of an FTP conversation whose data connection this is (RFC 4217 section 7), the port; 0
+// where it is none. The server takes one connection at the port that it named, and may
+// want to see the session of the conversation taken up.
+static uint16_t ftp_port(const struct session *s)
+{
+	for (const struct session *c = s->all->ftp ? s->all->first : NULL; c; c = c->next)
+		if (c->opened && c->record->tls && c->record->tls->starttls && !strcmp(c->record->tls->starttls, "ftp") &&
+		    c->record->process == s->record->process && address_same_host(&c->record->peer, &s->record->peer))
+			return address_port(&c->record->peer);
+	return 0;
+}
+
 static void begin(struct session *s)
 {
+	uint16_t ftp = ftp_port(s), port = ftp ? ftp : address_port(&s->record->peer);
 	char host[ADDRESS_TEXT];
 
 	tap_hold(s->all->tap, s->record);
@@ -149,8 +162,8 @@ static void begin(struct session *s)
 		s->origin_hello = calloc(1, sizeof(*s->origin_hello));
 	address_host(&s->record->peer, host);
 	s->relay.wire[ORIGIN].readable = true;
-	if (tls_connect(&s->relay.tls[ORIGIN], s->all->house, s->hello, host, address_port(&s->record->peer),
-			&end_wire, &s->relay.wire[ORIGIN])) {
+	if (tls_connect(&s->relay.tls[ORIGIN], s->all->house, s->hello, host, port, &end_wire,
+			&s->relay.wire[ORIGIN])) {
 		session_relay(s, FLOW_PASSED, "no memory to open it");
 		return;
 	}
@@ -173,24 +186,13 @@ static void note_hello(struct session *s, const uint8_t *bytes, const char *spok
 		memset(&tls->app, 0, sizeof(tls->app));
 }
 
-// Is it a data connection of an FTP conversation (RFC 4217 section 7)? The server takes one
-// at the port that it named.
-static bool carries_ftp(const struct session *s)
-{
-	for (const struct session *c = s->all->ftp ? s->all->first : NULL; c; c = c->next)
-		if (c->opened && c->record->tls && c->record->tls->starttls && !strcmp(c->record->tls->starttls, "ftp") &&
-		    c->record->process == s->record->process && address_same_host(&c->record->peer, &s->record->peer))
-			return true;
-	return false;
-}
-
 void handshake_hello(struct session *s, const struct hello *hello, const uint8_t *bytes, const char *spoken)
 {
 	struct policy_target target;
 	char host[ADDRESS_TEXT];
 	const char *reason;
 
-	s->alone = spoken || carries_ftp(s);
+	s->alone = spoken || ftp_port(s);
 	s->all->ftp |= spoken && !strcmp(spoken, "ftp");
 	s->hello = malloc(sizeof(*hello));
 	if (!s->hello) {

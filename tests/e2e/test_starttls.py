@@ -116,6 +116,9 @@ def test_ftp(t):
     t.equal(done.text, text, "the file")
     opened(t, done, "ftp", 21, {"ftp.request.command": "AUTH"}, {"ftp.request.command": "RETR"})
     t.equal([f["verdict"] for f in done.flows if f["destination"].startswith("127.")], ["opened"] * 2, "verdicts")
+    # vsftpd's default: it takes no data from a stranger.
+    data = [f for f in done.flows if f["verdict"] == "opened" and not f["destination"].endswith(":21")]
+    t.true(data[0]["tls"]["origin"].get("resumed"), f"no session taken up: {data}")
 
 
 @only("root", limit=60)

@@ -193,6 +193,7 @@ def insisting(t, version):
     origin = server(t, "220 ready", {"STARTTLS": "go"}, context)
     command = t.python(CLIENT.format(what=TWICE), origin.port, t.pki)
     t.equal(t.straight(command).ok().text, "secret\nsecret\n", "straight")
+    t.only_apptap()
     done = t.tap(command).ok()
     words = done.text.split()
     t.true(words[0] in ("lost", "nothing") and words[1] == "secret", f"what the app got: {words}")

@@ -151,6 +151,21 @@ static void client_certificates_are_a_place_s(void **state)
 	policy_close(policy);
 }
 
+// As above: lost once, the next passes.
+static void what_was_lost_is_a_place_s(void **state)
+{
+	struct policy *policy = open_policy(&(struct policy_options){.intercept = true});
+	struct policy_target other = web;
+
+	(void)state;
+	policy_lost(policy, &web);
+	other.executable = NULL;
+	assert_int_equal(ask(policy, &other, "could not be opened before"), POLICY_PASS);
+	other.port = 8443;
+	assert_int_equal(ask(policy, &other, NULL), POLICY_OPEN);
+	policy_close(policy);
+}
+
 // --- the file ---------------------------------------------------------------
 
 static void read_all(const char *path, char *text, size_t size)
@@ -261,6 +276,7 @@ int main(void)
 		cmocka_unit_test(a_pin_is_one_program_s_at_one_host),
 		cmocka_unit_test(pins_can_be_left_out),
 		cmocka_unit_test(client_certificates_are_a_place_s),
+		cmocka_unit_test(what_was_lost_is_a_place_s),
 		cmocka_unit_test(pins_are_kept),
 		cmocka_unit_test(the_oldest_is_forgotten),
 		cmocka_unit_test(first_datagrams_of_quic),

@@ -290,8 +290,8 @@ static int open_minder(struct minder *m)
 static int tap(struct minder *m, char **words, char *spec)
 {
 	const char *ours[ARGUMENTS];
-	char **arguments = join(ours, make_arguments(m, words, spec, ours), words);
-	int status = HALL_UNAVAILABLE;
+	int count = make_arguments(m, words, spec, ours), status = HALL_UNAVAILABLE;
+	char **arguments = join(ours, count, words);
 
 	if (!arguments || open_minder(m) || start(m, arguments)) {
 		fprintf(stderr, "apptap: cannot start the tap: %s\n", strerror(errno));

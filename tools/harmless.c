@@ -47,7 +47,7 @@ void harmless_append(char *out, size_t size, const char *text, size_t most)
 		bool shown = is_shown(at, n);
 
 		if (used + (shown ? n : 1) > end) {
-			strcpy(out + used, "...");
+			memcpy(out + used, "...", 4);
 			return;
 		}
 		if (shown)

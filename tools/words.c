@@ -70,12 +70,13 @@ char **words_split(const char *line, char *why, size_t why_size)
 {
 	size_t size = strlen(line), most = size / 2 + 2, count = 0;
 	char **words = malloc(most * sizeof *words + size + 1);
-	char *out = (char *)(words + most);
 
 	if (!words) {
 		snprintf(why, why_size, "out of memory");
 		return NULL;
 	}
+	char *out = (char *)(words + most);
+
 	for (;;) {
 		while (is_space(*line))
 			line++;

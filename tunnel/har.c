@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pcap/decode.h"
 #include "pcap/exchange.h"
 #include "pcap/text.h"
 #include "tunnel/flow.h"
@@ -251,9 +252,12 @@ static void add_cookies(cJSON *o, const struct exchange_message *m, const char *
 
 // --- bodies -----------------------------------------------------------------
 
-static bool is_text(const struct exchange_message *m)
+// Of a decoded body: little coded can be much.
+enum { DECODED_MOST = 8 << 20 };
+
+static bool is_text(const uint8_t *bytes, size_t size)
 {
-	return !memchr(m->body, 0, m->kept) && text_is_utf8((const char *)m->body, m->kept);
+	return !memchr(bytes, 0, size) && text_is_utf8((const char *)bytes, size);
 }
 
 static void add_base64(cJSON *o, const uint8_t *at, size_t size)
@@ -276,28 +280,49 @@ static void add_base64(cJSON *o, const uint8_t *at, size_t size)
 	free(text);
 }
 
+static void add_bytes(cJSON *o, const uint8_t *bytes, size_t size)
+{
+	char *text = is_text(bytes, size) ? strndup((const char *)bytes, size) : NULL;
+
+	if (text)
+		cJSON_AddStringToObject(o, "text", text);
+	else
+		add_base64(o, bytes, size);
+	free(text);
+}
+
+// What is not all there, or not as the browser would show it, is said.
 static void add_body(cJSON *o, const struct exchange *e, int which)
 {
 	const struct exchange_message *m = &e->said[which];
 	const char *encoding = exchange_find(e, which, "content-encoding");
-	char comment[160] = "";
+	char cut[64] = "", coded[96] = "";
+	size_t decoded = 0;
+	bool whole = false;
+	uint8_t *plain = decode_body(encoding, m->body, m->kept, DECODED_MOST, &decoded, &whole);
 
-	if (m->kept && is_text(m)) {
-		char *text = strndup((const char *)m->body, m->kept);
-		cJSON_AddStringToObject(o, "text", text ? text : "");
-		free(text);
-	} else if (m->kept) {
-		add_base64(o, m->body, m->kept);
-	} else if (which == REQUEST) {
+	if (plain)
+		add_bytes(o, plain, decoded);
+	else if (m->kept)
+		add_bytes(o, m->body, m->kept);
+	else if (which == REQUEST)
 		cJSON_AddStringToObject(o, "text", "");
+	if (plain && whole && which == RESPONSE) {
+		cJSON_ReplaceItemInObject(o, "size", cJSON_CreateNumber((double)decoded));
+		cJSON_AddNumberToObject(o, "compression", (double)decoded - (double)m->size);
 	}
 	if (m->kept < m->size)
-		snprintf(comment, sizeof(comment), "the first %zu of %llu bytes", m->kept, (unsigned long long)m->size);
-	if (encoding && m->kept)
-		snprintf(comment + strlen(comment), sizeof(comment) - strlen(comment), "%sas it was sent: %.64s",
-			 comment[0] ? ", " : "", encoding);
-	if (comment[0])
+		snprintf(cut, sizeof(cut), "the first %zu of %llu bytes", m->kept, (unsigned long long)m->size);
+	else if (plain && !whole)
+		snprintf(cut, sizeof(cut), "its first %zu bytes", decoded);
+	if (encoding && m->kept && !plain)
+		snprintf(coded, sizeof(coded), "%sas it was sent: %.64s", cut[0] ? ", " : "", encoding);
+	if (cut[0] || coded[0]) {
+		char comment[sizeof(cut) + sizeof(coded)];
+		snprintf(comment, sizeof(comment), "%s%s", cut, coded);
 		add_string(o, "comment", comment);
+	}
+	free(plain);
 }
 
 // --- an entry ---------------------------------------------------------------

@@ -352,7 +352,7 @@ static struct redacted *redacted(struct tap *t, struct flow *f)
 {
 	struct redacted *r = f->redacted;
 
-	if (r || !(r = calloc(1, sizeof(*r))))
+	if (r || f->close != FLOW_RUNNING || !(r = calloc(1, sizeof(*r))))
 		return r;
 	*r = (struct redacted){.tap = t, .flow = f};
 	r->redact = redact_open(&(struct redact_options){.two = f->tls && !strcmp(f->tls->alpn, "h2"),

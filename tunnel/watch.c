@@ -70,7 +70,7 @@ static struct watched *watched(struct watch *w, struct flow *f)
 {
 	struct watched *of = f->watched;
 
-	if (of)
+	if (of || f->close != FLOW_RUNNING)
 		return of;
 	f->watched = of = calloc(1, sizeof(*of));
 	if (!of)

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import threading
 
-from e2e import wireshark
+from e2e import wireshark, world
 from e2e.internet import THERE4, Internet
 from e2e.local import copy_of_python, start_copy
 from e2e.scenario import only
@@ -65,6 +65,22 @@ def test_install(t):
         t.equal(done.status, 69, option)
         t.has(done.said, link)
     t.equal(open(link).read(), "somebody's own", "what was there")
+
+
+def test_install_asks_tshark(t):
+    """From 4.2 it names the folder; without tshark it is that version's."""
+    t.only_apptap()
+    for folder in "bin", "none":
+        os.mkdir(f"{t.home}/{folder}")
+        os.symlink("/usr/bin/setpriv", f"{t.home}/{folder}/setpriv")    # to become the user with
+    world.write(f"{t.home}/bin/tshark", f"#!/bin/sh\necho 'Personal configuration:\t/no'\necho 'Personal Extcap path:\t{t.home}/a b/c'\n"
+                "echo 'Global Extcap path:\t/usr/no'\n")
+    os.chmod(f"{t.home}/bin/tshark", 0o755)
+    for path, folder in (f"{t.home}/bin", f"{t.home}/a b/c"), (f"{t.home}/none", f"{t.home}/.local/lib/wireshark/extcap"):
+        t.tool("extcap", "--install", env={"PATH": path}).ok()
+        t.equal(os.readlink(f"{folder}/apptap"), t.apptap, folder)
+        t.tool("extcap", "--uninstall", env={"PATH": path}).ok()
+        t.equal(os.listdir(folder), [], folder)
 
 
 def test_dialogue(t):

@@ -132,7 +132,8 @@ int report_line(const struct flow *f, char *out, size_t size)
 		snprintf(who, sizeof(who), "%s[%d]", f->process->name, (int)f->process->pid);
 	destination(f, where, sizeof(where));
 	if (f->tls && f->tls->leg[APP].version[0])
-		snprintf(tls, sizeof(tls), " %s%s%s", f->tls->leg[APP].version, f->tls->alpn[0] ? " " : "", f->tls->alpn);
+		snprintf(tls, sizeof(tls), "%s%s %s%s%s", f->tls->starttls ? " " : "", f->tls->starttls ? f->tls->starttls : "",
+			 f->tls->leg[APP].version, f->tls->alpn[0] ? " " : "", f->tls->alpn);
 	if (f->reason[0])
 		snprintf(why, sizeof(why), " (%s)", f->reason);
 	const char *how = f->close == FLOW_FINISHED || f->close == FLOW_IDLE || f->close == FLOW_NEVER_OPENED

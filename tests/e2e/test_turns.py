@@ -174,6 +174,28 @@ def test_left_alone(t):
         t.equal((flow["verdict"], flow["reason"], flow["tls"]["starttls"]), ("passed", reason, "smtp"), "the flow")
 
 
+def test_through_a_proxy(t):
+    """CONNECT: the certificate is judged by the name that the app wants, not the proxy's."""
+    def handler(connection):
+        with connection.makefile("rb") as lines:
+            t.equal(lines.readline(), b"CONNECT localhost:443 HTTP/1.1\r\n", "the request")
+            while lines.readline().strip():
+                pass
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with server_context(t).wrap_socket(connection, server_side=True) as secured:
+            while not secured.recv(4096).endswith(b"\r\n\r\n"):
+                pass
+            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
+    proxy = t.keep(sockets.Server(t, handler))
+    done = t.tap(["curl", "-sS", "-x", f"http://127.0.0.1:{proxy.port}", "https://localhost/"], capture=True,
+                 options=["-v"]).ok()
+    t.equal(done.text, "secret", "the answer")
+    flow = done.flow(protocol="tcp")
+    t.equal((flow["verdict"], flow["tls"]["starttls"], flow["tls"]["sni"]), ("opened", "connect", "localhost"), "the flow")
+    t.has(done.said, f"localhost:{proxy.port} connect TLSv1.3 opened")
+    t.has("".join(wireshark.column(done.capture, "tls && http.response", "http.file_data")), "secret")
+
+
 # The first conversation may be lost; the second must not be.
 TWICE = """
 context.load_verify_locations(sys.argv[2] + "/ca.pem")

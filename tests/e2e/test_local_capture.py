@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # test_local_capture - the file of `apptap local`: packets of many programs, each told apart, their TLS opened.
 
+import json
 import os
 import shutil
 
@@ -70,3 +71,25 @@ def test_one_program_after_another(t):
     names = wireshark.column(local.capture, "tcp.flags.syn == 1 && tcp.flags.ack == 0", "frame.interface_name")
     t.has(names[0], "before-the-exec")
     t.has(names[1], "after-the-exec")
+
+
+@only("root", limit=60)
+def test_http_confined(t):
+    """HTTP in TLS as lines, HAR and hex, redacted, by an apptap that has given up opening files."""
+    t.need("curl")
+    internet = Internet(t)
+    with internet.inside():
+        t.keep(nginx.serve(t, (THERE4,)))
+    har = f"{t.home}/out.har"
+    local = Local(t, "curl", "--upstream-ca", f"{t.pki}/ca.pem", "--http", "--dump", "--redact", "--har", har)
+    world.write(f"{t.home}/ca.pem", t.tool("ca", "export").ok().text)
+    curl = t.popen(["curl", "-sS", "--cacert", f"{t.home}/ca.pem", "--resolve", f"origin.test:443:{THERE4}", "-b", "id=hidden",
+                    "https://origin.test/hello"], t.environment())
+    t.equal(curl.communicate(timeout=20), (b"hello from 443 over HTTP/2.0\n", b""), "curl")
+    local.end()
+    said = "".join(local.said)
+    t.has(said, f"curl[{curl.pid}] GET https://origin.test/hello 200 text/plain 29 B", "> 0x0000:  5052 4920 2a20 4854")
+    t.lacks(said, "hidden")
+    with open(har) as file:
+        entry, = json.load(file)["log"]["entries"]
+    t.equal((entry["_process"]["pid"], entry["response"]["content"]["text"]), (curl.pid, "hello from 443 over HTTP/2.0\n"), "HAR")

@@ -45,6 +45,14 @@ def test_two_with_bodies(t):
                          ("curl", "GET", "https://localhost/large", "200", "text/plain", "3.0 MB")])
 
 
+def test_upgrade_that_is_declined(t):
+    """curl offers h2c on each request; this nginx answers in HTTP/1.1."""
+    t.keep(nginx.serve(t))
+    url = "http://127.0.0.1/hello"
+    run = http(t, ["curl", "-sS", "--http2", url, "-o", "/dev/null", url, "-o", "/dev/null"]).ok()
+    t.equal(lines(run), [("curl", "GET", url, "200", "text/plain", "28 B")] * 2)
+
+
 def kinds(t, url):
     get = ["curl", "-sS", "--http1.1"]
     paths = ["chunked", "gzip?x=1", "empty", "binary", "moved", "text"]
@@ -197,6 +205,17 @@ def test_har_is_whole_when_it_ends_early(t):
         tap.process.stdin.close()
         tap.wait(30)
         t.equal([e["request"]["url"] for e in entries(t, path)], [f"{url}/text", f"{url}/chunked"], "after its end")
+
+
+def test_har_in_jq(t):
+    t.only_apptap()
+    t.need("jq")
+    t.keep(nginx.serve(t))
+    path = f"{t.home}/out.har"
+    t.tap(["curl", "-sS", "https://localhost/hello"], options=["--har", path]).ok()
+    found = subprocess.run(["jq", "-r", ".log.entries[] | [._process.name, .request.method, .request.url, .response.status] | @tsv", path],
+                           stdout=subprocess.PIPE, check=True, timeout=20)
+    t.equal(found.stdout, b"curl\tGET\thttps://localhost/hello\t200\n", "what jq reads")
 
 
 def test_har_that_cannot_be_written(t):

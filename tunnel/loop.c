@@ -20,7 +20,10 @@
 #include "tunnel/tap.h"
 #include "tunnel/tun.h"
 
-enum { BATCH = 64 };	// packets of one turn
+enum {
+	BATCH = 64,	// packets of one turn
+	LAST = 8192,	// of the last one: more than the device holds for us
+};
 
 #define SECOND 1000000000ull
 #define DRAIN_TIME (10 * SECOND)
@@ -445,6 +448,15 @@ static void end_if_drained(struct loop *l, bool more, uint64_t now)
 	}
 }
 
+// What programs had sent when the end came was sent: it is passed on and captured.
+static void take_last(struct loop *l)
+{
+	for (int n = 0; n < LAST && !l->paused && read_packet(l); n++)
+		pause_if_full(l);
+	sessions_pump(l->sessions);
+	netstack_flush(l->stack);
+}
+
 int loop_run(struct loop *l)
 {
 	bool more = false;
@@ -463,5 +475,6 @@ int loop_run(struct loop *l)
 		if (l->draining)
 			end_if_drained(l, more, tap_now(l->parts.tap));
 	}
+	take_last(l);
 	return 0;
 }

@@ -58,12 +58,17 @@ all: $(BUILD)/apptap
 # The stamp says which set of packages was last seen whole; a second run
 # neither asks apt nor needs a network.
 PACKAGES := $(GUESTS)/packages
-$(PACKAGES): tools/setup/packages tools/setup/packages.txt
+PARTS    := $(PACKAGES) $(PACKAGES)-demo $(PACKAGES)-all
+$(PACKAGES): PART = build
+$(PACKAGES)-demo: PART = demo
+$(PACKAGES)-all: PART =
+$(PARTS): tools/setup/packages tools/setup/packages.txt
 	@mkdir -p $(@D)
-	@$(if $(filter yes,$(SETUP)),tools/setup/packages,true)
+	@$(if $(filter yes,$(SETUP)),tools/setup/packages $(PART),true)
 	@touch $@
 
-setup: $(PACKAGES) $(GUESTS)/lwip.stamp $(GUESTS)/wolfssl.stamp
+# All that tests, linters and the benchmark want too.
+setup: $(PACKAGES)-all $(GUESTS)/lwip.stamp $(GUESTS)/wolfssl.stamp
 
 ifeq ($(LWIP_SRC),$(GUESTS)/lwip)
 $(GUESTS)/lwip.stamp: tools/setup/source | $(PACKAGES)
@@ -207,11 +212,11 @@ lint: setup headers $(TIDY)
 
 # --- shown, measured, installed ---------------------------------------------
 
-demo: $(BUILD)/apptap
+demo: $(PACKAGES)-demo $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
 # QUICK=1 takes a minute or so.
-bench: $(BUILD)/apptap $(BUILD)/bench_peer
+bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_peer
 	@tools/bench $(BUILD) $(if $(QUICK),quick)
 
 $(BUILD)/bench_peer: tests/peers/bench_peer.c

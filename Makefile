@@ -215,7 +215,7 @@ lint: setup headers $(TIDY)
 demo: $(PACKAGES)-demo $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
-# QUICK=1 takes a minute or so.
+# QUICK=1 takes two to three minutes.
 bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_peer
 	@tools/bench $(BUILD) $(if $(QUICK),quick)
 

@@ -188,7 +188,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libapptap.a $(BUILD)/liblwip.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< $(LIBS) -o $@
+	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined $< $(LIBS) -lcmocka -o $@
 fuzzers: $(FUZZERS)
 fuzz: setup
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers

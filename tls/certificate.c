@@ -60,22 +60,27 @@ static bool take_time(struct der *from, int64_t *out)
 // id-ce (2.5.29) extensions that are of use here, by the last arc.
 static bool read_extension(struct certificate *out, struct der whole, struct der body)
 {
-	struct der object, value, *place;
+	struct der object, value, critical = { 0 }, *place;
 
 	if (!der_take(&body, DER_OBJECT, NULL, &object))
 		return false;
-	der_take(&body, DER_BOOLEAN, NULL, NULL);
+	der_take(&body, DER_BOOLEAN, NULL, &critical);
 	if (!der_take(&body, DER_OCTETS, NULL, &value) || body.size != 0)
 		return false;
-	if (object.size != 3 || object.at[0] != 0x55 || object.at[1] != 0x1d)
+	if (object.size != 3 || object.at[0] != 0x55 || object.at[1] != 0x1d) {
+		out->demanding = out->demanding || critical.size > 0;
 		return true;
+	}
 	switch (object.at[2]) {
 	case 15: place = &out->usage; break;
 	case 17: place = &out->alternative_names; break;
 	case 19: place = &out->constraints; break;
 	case 30: place = &out->name_constraints; break;
 	case 37: place = &out->extended_usage; break;
-	default: return true;
+	case 32: case 33: case 36: case 54: return true;
+	default:
+		out->demanding = out->demanding || critical.size > 0;
+		return true;
 	}
 	if (place->size)
 		return false;		// RFC 5280 4.2: once

@@ -14,6 +14,7 @@ struct certificate {
 	int64_t not_before, not_after;			// Unix seconds, both inclusive
 	// Whole Extension elements, empty when absent.
 	struct der constraints, usage, extended_usage, alternative_names, name_constraints;
+	bool demanding;		// a critical extension is none of those, nor one of policies
 	struct der names;	// the body of SubjectAltName: GeneralName elements
 	struct der purposes;	// the body of ExtKeyUsage: object identifiers
 };

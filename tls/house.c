@@ -27,7 +27,7 @@
 enum {
 	LEAVES_MAX = 1024, VERDICTS_MAX = 1024,
 	VERDICT_SECONDS = 60, MINTED_MAX = 4,
-	RSA_BITS = 2048, PAIR_SECRET_MAX = 1400, PAIR_INFO_MAX = 400,
+	RSA_BITS = 2048, RSA_BITS_SHORT = 1024, PAIR_SECRET_MAX = 1400, PAIR_INFO_MAX = 400,
 };
 
 // A chain that was judged, and for how long that stands.
@@ -44,13 +44,15 @@ struct pair {
 	int secret_size, info_size;
 };
 
+enum { PAIR_P256, PAIR_RSA, PAIR_SHORT, PAIRS };
+
 struct tls_house {
 	struct authority *authority;
 	bool insecure, open;
 	struct roots roots;
 	WC_RNG random;
 	struct issuer_key leaf, shadow;
-	struct pair pairs[2];			// P-256, RSA
+	struct pair pairs[PAIRS];
 	struct leaves *leaves, *verdicts, *sessions;
 	WOLFSSL_CTX *client[4];			// up to TLS 1.0, 1.1, 1.2, 1.3
 	uint16_t version_min, version_max;	// 0: not forced
@@ -284,7 +286,7 @@ bool house_judge(struct tls_house *house, struct verdict *out, const struct der 
 
 // --- towards the app --------------------------------------------------------
 
-static bool make_rsa(struct pair *pair, WC_RNG *random)
+static bool make_rsa(struct pair *pair, int size, WC_RNG *random)
 {
 	RsaKey key;
 	struct der info, bits;
@@ -292,7 +294,7 @@ static bool make_rsa(struct pair *pair, WC_RNG *random)
 
 	if (wc_InitRsaKey(&key, NULL) != 0)
 		return false;
-	good = wc_MakeRsaKey(&key, RSA_BITS, WC_RSA_EXPONENT, random) == 0;
+	good = wc_MakeRsaKey(&key, size, WC_RSA_EXPONENT, random) == 0;
 	if (good) {
 		pair->info_size = wc_RsaKeyToPublicDer(&key, pair->info, sizeof(pair->info));
 		pair->secret_size = wc_RsaKeyToDer(&key, pair->secret, sizeof(pair->secret));
@@ -318,15 +320,19 @@ static bool make_p256(struct tls_house *house, struct pair *pair)
 	return true;
 }
 
-static bool make_pair(struct tls_house *house, struct pair *pair, bool rsa)
+// The pair of one kind, made if need be; NULL when it cannot be.
+static struct pair *make_pair(struct tls_house *house, int kind)
 {
+	struct pair *pair = &house->pairs[kind];
+
 	if (!house->shadow.ready && issuer_key_make(&house->shadow, &house->random) != 0)
-		return false;
+		return NULL;
 	if (pair->secret_size > 0)
-		return true;
-	if (!(rsa ? make_rsa(pair, &house->random) : make_p256(house, pair)))
+		return pair;
+	if (!(kind == PAIR_P256 ? make_p256(house, pair) :
+	      make_rsa(pair, kind == PAIR_RSA ? RSA_BITS : RSA_BITS_SHORT, &house->random)))
 		pair->secret_size = 0;
-	return pair->secret_size > 0;
+	return pair->secret_size > 0 ? pair : NULL;
 }
 
 static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
@@ -360,9 +366,9 @@ static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
 static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], const struct der *chain, size_t count,
 		     const struct verdict *verdict, const char *host, uint16_t version_max, bool rsa)
 {
-	uint8_t facts[9] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
+	uint8_t facts[10] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
 			     verdict->closed, version_max >> 8, version_max & 0xff, rsa,
-			     verdict->faulty[0], verdict->faulty[1] };
+			     verdict->faulty[0], verdict->faulty[1], verdict->weak_key };
 	wc_Sha256 hash;
 	bool good;
 
@@ -398,38 +404,54 @@ static bool still_fails(struct tls_house *house, struct shown minted, const char
 	       verdict.trust == TLS_BAD_CHAIN;
 }
 
-// A faulty authority is shown only where it is seen to be one: names that are held against
-// other constraints may pass, say.
-static bool mint_minding(struct tls_house *house, struct shown *out, const struct mint *mint,
-			 const struct der *chain, size_t count, const struct verdict *verdict,
-			 const char *host)
+// The kind of key, and what is signed with and for it. NULL when no key can be made.
+static struct pair *prepare(struct tls_house *house, struct mint *mint, int kind)
+{
+	struct pair *pair = make_pair(house, kind);
+
+	if (!pair)
+		return NULL;
+	*mint = (struct mint){
+		.authority = authority_issuer(house->authority),
+		.shadow = &house->shadow, .random = &house->random,
+		.leaf = { pair->info, pair->info_size }, .leaf_id = pair->id,
+		.leaf_signer = kind == PAIR_P256 ? &house->leaf : NULL,
+	};
+	return pair;
+}
+
+// The chain and the pair it is for. A faulty authority, or a short key, is shown only where
+// it is seen to be one: names that are held against other constraints may pass, say.
+static struct pair *mint_minding(struct tls_house *house, struct shown *out, const struct der *chain,
+				 size_t count, const struct verdict *verdict, const char *host, bool rsa)
 {
 	struct verdict plain = *verdict;
 	time_t now = time(NULL);
+	struct mint mint;
+	struct pair *pair;
 
-	if (verdict->trust == TLS_BAD_CHAIN && verdict->faulty[0]) {
-		if (mint_chain(&out->bytes, &out->size, mint, chain, count, verdict, host, now) == 0) {
+	if (verdict->trust == TLS_BAD_CHAIN && (verdict->faulty[0] || verdict->weak_key)) {
+		pair = prepare(house, &mint, verdict->weak_key ? PAIR_SHORT : rsa ? PAIR_RSA : PAIR_P256);
+		if (pair && mint_chain(&out->bytes, &out->size, &mint, chain, count, verdict, host, now) == 0) {
 			if (still_fails(house, *out, host, now))
-				return true;
+				return pair;
 			free(out->bytes);
 		}
-		plain.faulty[0] = plain.faulty[1] = 0;
 	}
-	return mint_chain(&out->bytes, &out->size, mint, chain, count, &plain, host, now) == 0;
+	plain.faulty[0] = plain.faulty[1] = 0;
+	plain.weak_key = false;
+	pair = prepare(house, &mint, rsa ? PAIR_RSA : PAIR_P256);
+	return pair && mint_chain(&out->bytes, &out->size, &mint, chain, count, &plain, host, now) == 0 ?
+	       pair : NULL;
 }
 
 WOLFSSL_CTX *house_server(struct tls_house *house, const struct der *chain, size_t count,
 			  const struct verdict *verdict, const char *host, uint16_t version_max,
 			  bool rsa)
 {
-	struct pair *pair = &house->pairs[rsa];
-	struct mint mint = {
-		.authority = authority_issuer(house->authority),
-		.shadow = &house->shadow, .random = &house->random,
-		.leaf_id = pair->id, .leaf_signer = rsa ? NULL : &house->leaf,
-	};
 	uint8_t key[LEAF_KEY_SIZE];
 	struct shown minted;
+	struct pair *pair;
 	WOLFSSL_CTX *context;
 
 	if (!leaf_key(key, chain, count, verdict, host, version_max, rsa))
@@ -437,10 +459,8 @@ WOLFSSL_CTX *house_server(struct tls_house *house, const struct der *chain, size
 	context = leaves_find(house->leaves, key);
 	if (context)
 		return context;
-	if (!make_pair(house, pair, rsa))
-		return NULL;
-	mint.leaf = (struct der){ pair->info, pair->info_size };
-	if (!mint_minding(house, &minted, &mint, chain, count, verdict, host))
+	pair = mint_minding(house, &minted, chain, count, verdict, host, rsa);
+	if (!pair)
 		return NULL;
 	context = make_context(minted.bytes, minted.size, version_max, pair);
 	free(minted.bytes);

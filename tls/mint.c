@@ -16,7 +16,8 @@
 // constraints broken), that one is shown with its fault: its dates and extensions on a
 // key made for it alone, signed by apptap's authority and over the leaf. It bears the
 // authority's own name, since certificates that are issued to oneself do not count
-// for the authority's path length of 0 (RFC 5280 4.2.1.9).
+// for the authority's path length of 0 (RFC 5280 4.2.1.9). A leaf whose only fault is a
+// short RSA key is shown on another short one.
 
 #include "tls/mint.h"
 
@@ -143,7 +144,7 @@ static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 	mirror(&request, origin);
 	if (above) {
 		issuer = above;
-	} else if (verdict->trust == TLS_BAD_CHAIN) {
+	} else if (verdict->trust == TLS_BAD_CHAIN && !verdict->weak_key) {
 		if (verdict->self_signed && mint->leaf_signer)
 			shadow.key = mint->leaf_signer;
 		issuer = &shadow;

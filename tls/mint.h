@@ -22,8 +22,9 @@ struct mint {
 // takes; -errno on failure. `host` serves only to mend a leaf that nobody is
 // to check (TLS_UNCHECKED); otherwise nothing is added to what the origin's says.
 // `sent` is what the verdict's `faulty` counts in, leaf first. The authority never signs for
-// a chain that failed but with the faulty certificates between: whether the app can see the
-// fault there is for the caller to make sure of.
+// a chain that failed but with the faulty certificates between, or where the verdict blames
+// the leaf's key, on the key given here: whether the app can see the fault in what is made is
+// for the caller to make sure of.
 int mint_chain(uint8_t **out, size_t *size, const struct mint *mint, const struct der *sent,
 	       size_t count, const struct verdict *verdict, const char *host, int64_t now);
 

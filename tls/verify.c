@@ -220,8 +220,10 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 	} else {
 		if (!root)
 			fault = weakness(decoded);
-		if (!fault)
+		if (!fault) {
 			fault = key_weakness(decoded);
+			out->weak_key = fault && leaf;
+		}
 		if (!fault && !leaf) {
 			fault = authority_fault(decoded);
 			*error_out = fault ? KEYUSAGE_E : 0;
@@ -308,14 +310,59 @@ static bool walk(const struct chain *chain, const struct path *path, struct verd
 	return good;
 }
 
+static bool parse_fault(const struct certificate *certificate, bool leaf, bool short_key)
+{
+	DecodedCert *decoded = certificate->demanding ? NULL : malloc(sizeof(*decoded));
+	bool fault = true;
+
+	if (!decoded)
+		return true;
+	wc_InitDecodedCert(decoded, certificate->whole.at, certificate->whole.size, NULL);
+	if (wc_ParseCert(decoded, leaf ? CERT_TYPE : CHAIN_CERT_TYPE, NO_VERIFY, NULL) == 0)
+		fault = weakness(decoded) || (!short_key && key_weakness(decoded)) ||
+			(!leaf && authority_fault(decoded));
+	wc_FreeDecodedCert(decoded);
+	free(decoded);
+	return fault;
+}
+
+// Walking ends at the first fault. It is shown by itself only if nothing else is wrong in
+// what is left out: an app that forgives the one would not have forgiven the other. What the
+// revocation lists have to say cannot be shown at all.
+static void keep_sole_fault(const struct chain *chain, const struct path *path, struct verdict *out)
+{
+	bool sole = chain->roots->list_count == 0;
+
+	for (size_t i = 0; sole && i + 1 < path->count; i++) {
+		const struct certificate *at = path->step[i];
+		uint8_t sent = i > 0 ? place(chain, path, i) : 0;
+
+		if (sent && (sent == out->faulty[0] || sent == out->faulty[1])) {
+			sole = !at->demanding;
+			continue;
+		}
+		sole = !parse_fault(at, i == 0, i == 0 && out->weak_key) &&
+		       (i == 0 || !date_fault(at, chain->now));
+	}
+	if (!sole) {
+		out->faulty[0] = out->faulty[1] = 0;
+		out->weak_key = false;
+	}
+}
+
 // A leaf that is itself among the roots stands for itself.
 static bool chain_holds(const struct chain *chain, const struct path *path, bool found,
 			struct verdict *out)
 {
 	if (found && path->count == 1)
 		return true;
-	if (found)
-		return walk(chain, path, out);
+	if (found) {
+		bool good = walk(chain, path, out);
+
+		if (!good)
+			keep_sole_fault(chain, path, out);
+		return good;
+	}
 	snprintf(out->text, sizeof(out->text), "%s",
 		 out->self_signed ? "self-signed certificate" :
 		 out->closed ? "self-signed certificate in certificate chain" :

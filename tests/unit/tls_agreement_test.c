@@ -82,6 +82,41 @@ static void offers_nothing_old_to_the_origin_of_a_newer_app(void **state)
 	world_end(&world);
 }
 
+static void offers_nothing_that_the_app_does_not(void **state)
+{
+	static const struct { uint16_t suite, group, signature; const char *text; } table[] = {
+		{ 0x1301, 29, 0x0403, "" },
+		{ 0x1304, 29, 0x0403, "the app offers no cipher suite that apptap speaks" },	// CCM
+		{ 0xc02b, 29, 0x0403, "the app offers no cipher suite that apptap speaks" },	// not in TLS 1.3
+		{ 0x1301, 0x11ec, 0x0403, "the app offers no key exchange that apptap speaks" },
+		{ 0x1301, 29, 0x0808, "the app offers no signature algorithm that apptap speaks" },
+	};
+	struct tls_options options = { 0 };
+	struct world world = { 0 };
+
+	(void)state;
+	world_authority(&world);
+	options.authority = world.authority;
+	assert_int_equal(tls_open(&world.house, &options, (char[64]){ 0 }, 64), 0);
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct hello hello = {
+			.version_min = 0x0304, .version_max = 0x0304, .suites = { table[i].suite }, .suite_count = 1,
+			.groups = { true, 1, { table[i].group } }, .signatures = { true, 1, { table[i].signature } },
+		};
+		struct queue in = { 0 }, out = { 0 };
+		struct party party = { .in = &in, .out = &out };
+		struct tls *end;
+
+		assert_int_equal(tls_connect(&end, world.house, &hello, "127.0.0.1", 443, &world_wire, &party), 0);
+		assert_int_equal(tls_handshake(end), table[i].text[0] ? -EPROTO : -EAGAIN);
+		assert_string_equal(tls_error(end), table[i].text);
+		assert_int_equal(out.size > 0, !table[i].text[0]);
+		tls_close(end);
+		free(out.bytes);
+	}
+	world_end(&world);
+}
+
 static void names_the_group(void **state)
 {
 	(void)state;
@@ -462,6 +497,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_to_forced_versions),
 		cmocka_unit_test(offers_nothing_old_to_the_origin_of_a_newer_app),
+		cmocka_unit_test(offers_nothing_that_the_app_does_not),
 		cmocka_unit_test(names_the_group),
 		cmocka_unit_test(meets_post_quantum_shares),
 		cmocka_unit_test(resumes_on_both_legs),

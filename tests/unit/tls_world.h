@@ -77,6 +77,7 @@ static const char world_script[] =
 	"cp unknown.crt unknown.pem\n"
 	"leaf doubly stranger -1 $good; cp doubly.crt doubly.pem\n"
 	"ca stale root -1 basicConstraints=critical,CA:TRUE; leaf understale stale 10 $good\n"
+	"DIGEST=-sha1 leaf thrice stale 10 $good\n"
 	"sign notca /O=Tests/CN=notca root 10 basicConstraints=critical,CA:FALSE; leaf undernotca notca 10 $good\n"
 	"ca short root 10 basicConstraints=critical,CA:TRUE,pathlen:0\n"
 	"ca toolong short 10 basicConstraints=critical,CA:TRUE; leaf undertoolong toolong 10 $good\n"

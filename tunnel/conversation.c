@@ -150,6 +150,11 @@ void session_relay(struct session *s, enum flow_verdict verdict, const char *rea
 {
 	session_drop_sniff(s);
 	s->record->verdict = verdict;
+	if (verdict != FLOW_OPENED) {
+		tap_stays_clear(s->record);
+		if (!tap_watches(s->all->tap, s->record))
+			s->relay.wire[APP].tap = s->relay.wire[ORIGIN].tap = NULL;
+	}
 	if (reason)
 		flow_reason(s->record, reason);
 	tap_release(s->all->tap, s->record);

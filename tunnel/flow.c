@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tunnel/prelude.h"
+
 enum { BUCKETS = 16384, SWEEP = BUCKETS / 64 };
 
 struct flow_table {
@@ -36,6 +38,7 @@ struct flow_table *flow_table_open(void)
 static void flow_free(struct flow *f)
 {
 	process_let(f->process);
+	prelude_free(f->prelude);
 	free(f->tls);
 	free(f);
 }

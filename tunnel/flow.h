@@ -86,6 +86,7 @@ struct flow {
 	bool inside;			// both ends are in the namespace
 	uint8_t finished;		// inside flows: sides that sent a FIN, as bits
 	bool named;			// the capture has its comment
+	struct prelude *prelude;	// what was said in the clear, while TLS may follow
 	bool plain_begun;		// ... and its plaintext, where that is wanted:
 	struct stream *plain;		// NULL where not
 	struct redacted *redacted;	// what tunnel/tap keeps to redact it

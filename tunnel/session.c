@@ -314,7 +314,7 @@ void session_call(struct sessions *all, struct netstack_flow *flow, const struct
 	s->record = record;
 	record->mover = s;
 	s->relay.tap = all->tap;
-	struct tap *hears = tap_watches(all->tap) ? all->tap : NULL;
+	struct tap *hears = tap_watches(all->tap, record) ? all->tap : NULL;
 	s->relay.wire[APP] = (struct wire){.side = APP, .flow = flow, .fd = -1, .record = record, .tap = hears};
 	s->relay.wire[ORIGIN] = (struct wire){.side = ORIGIN, .fd = -1, .record = record, .tap = hears};
 	s->next = all->first;

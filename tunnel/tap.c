@@ -14,6 +14,7 @@
 #include "pcap/redact.h"
 #include "tunnel/log.h"
 #include "tunnel/names.h"
+#include "tunnel/prelude.h"
 #include "tunnel/report.h"
 #include "tunnel/tun.h"
 #include "tunnel/watch.h"
@@ -291,12 +292,18 @@ void tap_secret(struct tap *t, const struct flow *flow, enum side leg, const cha
 
 // --- plaintext --------------------------------------------------------------
 
+static void write_prelude(void *stream, bool outgoing, const void *bytes, size_t size, uint64_t time)
+{
+	capture_plain_data(stream, outgoing, bytes, size, time);
+}
+
 static void begin_plain(struct tap *t, struct flow *f)
 {
 	char process[1024] = "", app[ADDRESS_TEXT], peer[ADDRESS_TEXT], comment[2048];
 	const struct flow_tls *tls = f->tls;
 	struct capture_plain plain = {
-		.time = t->real, .process = process_number(t, f->process), .app = &f->app.any,
+		.time = prelude_time(f->prelude) ? prelude_time(f->prelude) : t->real,
+		.process = process_number(t, f->process), .app = &f->app.any,
 		.peer = &f->peer.any, .protocol = tls ? tls->alpn : NULL, .comment = comment,
 	};
 
@@ -308,6 +315,15 @@ static void begin_plain(struct tap *t, struct flow *f)
 		 tls && tls->alpn[0] ? " " : "", tls ? tls->alpn : "", process[0] ? "; " : "", process);
 	f->plain = capture_plain_open(t->parts.capture, &plain);
 	f->plain_begun = true;
+	if (f->plain)
+		prelude_each(f->prelude, write_prelude, f->plain);
+	prelude_free(f->prelude);
+	f->prelude = NULL;
+}
+
+static bool wants_prelude(const struct tap *t, const struct flow *f)
+{
+	return f->verdict == FLOW_OPEN && t->parts.capture && capture_wants_plain(t->parts.capture);
 }
 
 static bool has_plain(struct tap *t, struct flow *f)
@@ -322,6 +338,8 @@ static void spread(struct tap *t, struct flow *f, bool tls, enum side from, cons
 {
 	if (tls && has_plain(t, f))
 		capture_plain_data(f->plain, from == APP, bytes, size, t->real);
+	else if (!tls && wants_prelude(t, f))
+		prelude_add(&f->prelude, from == APP, bytes, size, t->real);
 	watch_bytes(t->parts.watch, f, from, bytes, size, t->real);
 }
 
@@ -402,9 +420,15 @@ void tap_clear_finish(struct tap *t, struct flow *f, enum side from)
 		watch_finish(t->parts.watch, f, from, t->real);
 }
 
-bool tap_watches(const struct tap *t)
+bool tap_watches(const struct tap *t, const struct flow *f)
 {
-	return t->parts.watch != NULL;
+	return t->parts.watch || wants_prelude(t, f);
+}
+
+void tap_stays_clear(struct flow *f)
+{
+	prelude_free(f->prelude);
+	f->prelude = NULL;
 }
 
 static void end_plain(struct tap *t, struct flow *f)

@@ -68,14 +68,16 @@ void tap_secret(struct tap *tap, const struct flow *flow, enum side leg, const c
 
 // --- plaintext --------------------------------------------------------------
 
-// What that side sent through TLS, in order; and its end. What was said before
-// TLS began (STARTTLS) belongs to it.
+// What that side sent through TLS, in order; and its end. What was said in
+// the clear before TLS began (STARTTLS) comes before it in the plaintext.
 void tap_plain(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
 void tap_plain_finish(struct tap *tap, struct flow *flow, enum side from);
 // What that side sends in a conversation that has no TLS; whether anybody wants it.
 void tap_clear(struct tap *tap, struct flow *flow, enum side from, const void *bytes, size_t size);
 void tap_clear_finish(struct tap *tap, struct flow *flow, enum side from);
-bool tap_watches(const struct tap *tap);
+bool tap_watches(const struct tap *tap, const struct flow *flow);
+// It will not turn to TLS: what was kept for that is let go.
+void tap_stays_clear(struct flow *flow);
 
 // The flow is over: its line, its JSON. Once.
 void tap_end(struct tap *tap, struct flow *flow, enum flow_close close);

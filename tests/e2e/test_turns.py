@@ -246,3 +246,18 @@ def test_client_certificate_asked_for(t):
     flow = done.flow(protocol="tcp")
     t.equal(flow["verdict"], "opened", "verdict")
     t.has(flow["reason"], "no client certificate")
+
+
+def test_plaintext_is_one_conversation(t):
+    """With --plaintext what was said in the clear comes first, then what was said in TLS; a
+    conversation that never turns to TLS is not in it."""
+    origin = server(t, "220 mx.test ready", {"STARTTLS": "go"}, server_context(t))
+    plain = f"{t.home}/plain.pcapng"
+    done = client(t, origin.port, TURN + """
+raw = socket.create_connection(("127.0.0.1", port)); hear(); say("never secret"); hear()
+""", options=("--plaintext", plain, "--plaintext-port", f"{origin.port}:25")).ok()
+    t.equal([f["verdict"] for f in done.flows], ["opened", "relayed"], "verdicts")
+    wireshark.sound(plain)
+    t.equal(len(set(wireshark.column(plain, "tcp", "tcp.stream"))), 1, "conversations")
+    said = b"".join(bytes.fromhex(p) for p in wireshark.column(plain, "tcp.len > 0", "tcp.payload"))
+    t.equal(said, b"220 mx.test ready\r\nSTARTTLS\r\ngo\r\nsecret\r\nsecret\r\n", "all of it, in its order")

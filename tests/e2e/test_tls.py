@@ -332,7 +332,7 @@ def test_truncated_question_is_seen_as_such(t):
                     except ssl.SSLError: pass
                 s.close()
                 """, server.port, notify), straight=straight).ok()
-            server.join()
+            t.until(lambda: len(said) == (1 if straight else 2), "the origin has seen the end")
         t.equal(said[1], said[0], f"what the origin sees, close_notify {notify}")
     t.equal(said[0], "cut off", "a missing one is noticed")
 

@@ -55,6 +55,7 @@ static int refuse(struct authority *authority, int error, const char *format, ..
 	va_list arguments;
 
 	va_start(arguments, format);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, a line above
 	vsnprintf(authority->why, authority->why_size, format, arguments);
 	va_end(arguments);
 	return error;

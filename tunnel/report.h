@@ -22,7 +22,7 @@ int report_close(struct report *report, char *why, size_t why_size);
 // The line, without its newline: "curl[4123] tcp localhost:8443 ...".
 int report_line(const struct flow *flow, char *out, size_t size);
 // "1.2 MB", "12 ms".
-const char *report_bytes(uint64_t bytes, char out[24]);
+const char *report_bytes(uint64_t n, char out[24]);
 const char *report_time(uint64_t ns, char out[24]);
 // The JSON object as text, to be freed; NULL without memory.
 char *report_json(const struct flow *flow);

@@ -18,8 +18,9 @@
 // program has bound to a device; a UDP socket with a port of the program's choice as long
 // as it is not connected (a server's, whose answers go where the questions came from);
 // multicast, broadcast, IPv6 link-local destinations (whose device a packet cannot
-// say), sockets from ::1; IPv6 altogether where the host has no address for it; ICMP, which no hook is asked about;
-// sockets of the kernel's own; sockets in other network namespaces, and this process's.
+// say), sockets from ::1; IPv6 altogether where the host has no address for it; ICMP, which no
+// hook is asked about; sockets of the kernel's own; sockets in other network namespaces, and
+// this process's.
 // A connection that stood before goes on as it is; a UDP socket that stood is taken at
 // its next datagram.
 //

@@ -352,6 +352,8 @@ static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
 	// the same host, origin's leaf and verdict: where any of them has changed the
 	// app shakes hands in full and sees the certificate. None allows early data.
 	wolfSSL_CTX_set_max_early_data(context, 0);
+	// In TLS 1.3 they follow the origin's: tls_pass_tickets().
+	wolfSSL_CTX_set_num_tickets(context, 0);
 	if (wolfSSL_CTX_use_certificate_chain_buffer_format(context, chain, (long)size,
 			WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS ||
 	    wolfSSL_CTX_use_PrivateKey_buffer(context, pair->secret, pair->secret_size,

@@ -35,6 +35,7 @@ enum {
 	OUT_MAX = 1 << 20,	// only a peer that never reads its answers gets there
 	CHAIN_MAX = 16,
 	EARLY_DATA_SKIPPED = 1 << 20,
+	DUE_MAX = 16,		// tickets at once, whatever an origin sends
 	ALPN_TEXT_MAX = HELLO_ALPN_MAX + 1,
 };
 
@@ -54,6 +55,7 @@ struct tls {
 	bool asked;		// for a client certificate
 	bool bare;		// it is to be answered that there is none
 	bool resumed;
+	bool ticketless;	// gives the app no ticket
 	int broken;		// -errno for good
 	int read_error, write_error;	// the wire's own
 	uint8_t last[5];	// what came last, up to the end of the handshake
@@ -75,6 +77,7 @@ struct tls {
 	struct shown earlier;		// the chain of the session that is offered
 	uint8_t session[LEAF_KEY_SIZE];	// where the house keeps this one
 	bool has_session, ticketed;	// a ticket came that is not kept yet
+	unsigned due;			// tickets that the app's end has yet to give
 	uint16_t suite;
 };
 
@@ -391,6 +394,8 @@ static int see_ticket(WOLFSSL *ssl, const unsigned char *ticket, int size, void 
 	(void)ticket;
 	(void)size;
 	end->ticketed = true;
+	if (end->due < DUE_MAX)
+		end->due++;
 	return 0;
 }
 
@@ -541,9 +546,9 @@ static int dress_server(struct tls *end, const struct hello *hello, const struct
 		offer_choice(end->ssl, origin->suite, origin->group, rsa);
 	if (hello->early_data) {
 		// On the strength of a ticket from elsewhere: none is accepted, this much
-		// is stepped over. A ticket given here would promise as much.
+		// is stepped over. A ticket given here would promise as much (tls_pass_tickets).
 		wolfSSL_set_max_early_data(end->ssl, EARLY_DATA_SKIPPED);
-		wolfSSL_no_ticket_TLSv13(end->ssl);
+		end->ticketless = true;
 	}
 	memcpy(alpn, origin->alpn, sizeof(alpn));
 	if (alpn[0] && wolfSSL_UseALPN(end->ssl, alpn, strlen(alpn),
@@ -691,6 +696,23 @@ ssize_t tls_write(struct tls *end, const void *bytes, size_t size)
 			break;
 	}
 	return error ? error : (ssize_t)taken;
+}
+
+int tls_pass_tickets(struct tls *origin, struct tls *app)
+{
+	int result;
+
+	if (!app->shaken || app->finished || app->ticketless ||
+	    wolfSSL_version(app->ssl) != TLS1_3_VERSION)
+		origin->due = 0;
+	for (; origin->due; origin->due--) {
+		result = wolfSSL_send_SessionTicket(app->ssl);
+		if (result != WOLFSSL_SUCCESS)
+			return settle(app, result);
+		if (app->write_error)
+			return app->write_error;
+	}
+	return 0;
 }
 
 bool tls_pending(const struct tls *end)

@@ -84,6 +84,10 @@ int tls_handshake(struct tls *end);
 // than `size`; after -EAGAIN nothing of it was taken.
 ssize_t tls_read(struct tls *end, void *bytes, size_t size);
 ssize_t tls_write(struct tls *end, const void *bytes, size_t size);
+// After a read at `origin`: the app is given a ticket for each that came there, so that it can take
+// up its session where the origin's can be, and reads no more than it would without apptap. (An
+// app that closes with bytes unread resets its connection.) 0, or -errno as for tls_write().
+int tls_pass_tickets(struct tls *origin, struct tls *app);
 // Plain bytes decrypted and waiting inside: the wire may be silent and
 // tls_read() still have some.
 bool tls_pending(const struct tls *end);

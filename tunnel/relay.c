@@ -126,6 +126,9 @@ static int pump_records(struct relay *r, enum side from)
 		if (moved >= SHARE)
 			return 1;
 		ssize_t n = tls_read(in, scratch, sizeof(scratch));
+		error = from == ORIGIN ? tls_pass_tickets(in, out) : 0;
+		if (error && error != -EAGAIN)
+			return error;
 		if (n > 0) {
 			moved += (size_t)n;
 			d->plain += (uint64_t)n;

@@ -301,7 +301,7 @@ def test_truncated_answer_is_seen_as_such(t):
         sock.close()
     said = []
     for straight in True, False:
-        server = t.keep(sockets.Server(t, cut, context=context(t, options=ssl.OP_NO_TICKET)))
+        server = t.keep(sockets.Server(t, cut, context=context(t, num_tickets=0)))
         done = t.tap(["curl", "-sS", f"https://localhost:{server.port}/"], straight=straight)
         said.append((done.status, done.text))
     t.equal(said[1], said[0], "status and text as without apptap")
@@ -317,11 +317,12 @@ def test_truncated_question_is_seen_as_such(t):
             try:
                 while connection.recv(999): pass
                 said.append("finished")
-            except ssl.SSLEOFError:
-                said.append("cut off")
+            except OSError as e:
+                # Not reset, as by an app that has a ticket unread.
+                said.append("cut off" if "UNEXPECTED_EOF" in str(e) else str(e))
             connection.close()
         for straight in True, False:
-            server = t.keep(sockets.Server(t, read, context=context(t, options=ssl.OP_NO_TICKET)))
+            server = t.keep(sockets.Server(t, read, context=context(t, options=0, num_tickets=0)))
             t.tap(t.python("""
                 import socket, ssl, sys
                 context = ssl.create_default_context()

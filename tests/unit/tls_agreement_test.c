@@ -224,6 +224,7 @@ static void connect_once(struct world *world, const struct app_options *app,
 	if (world->app_result || world->accept_result || world->connect_result)
 		fail_msg("%d %s", world->connect_result, tls_error(world->connect));
 	assert_int_equal(tls_read(world->connect, &byte, 1), -EAGAIN);
+	assert_int_equal(tls_pass_tickets(world->connect, world->accept), 0);
 	assert_int_equal(tls_read(world->app, &byte, 1), -EAGAIN);
 }
 

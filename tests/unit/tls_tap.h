@@ -122,8 +122,9 @@ static bool tap_flow(struct tap_flow *flow)
 {
 	if (flow->at == flow->size && !flow->ended) {
 		ssize_t got = tls_read(flow->from, flow->bytes, sizeof(flow->bytes));
+		int tickets = tls_pass_tickets(flow->from, flow->to);
 
-		if (got < 0 && got != -EAGAIN)
+		if ((got < 0 && got != -EAGAIN) || (tickets && tickets != -EAGAIN))
 			return false;
 		if (got == 0)
 			flow->ended = true;

@@ -16,23 +16,6 @@
 #include "tools/options.h"
 #include "tunnel/hall.h"
 
-#define TEXT(name, field)                                                                          \
-	static int name(void *into, const char *value, char *why, size_t why_size)                 \
-	{                                                                                          \
-		(void)why;                                                                         \
-		(void)why_size;                                                                    \
-		((struct extcap *)into)->field = value;                                            \
-		return 0;                                                                          \
-	}
-#define FLAG(name, field)                                                                          \
-	static int name(void *into, const char *value, char *why, size_t why_size)                 \
-	{                                                                                          \
-		(void)value;                                                                       \
-		(void)why;                                                                         \
-		(void)why_size;                                                                    \
-		((struct extcap *)into)->field = true;                                             \
-		return 0;                                                                          \
-	}
 #define PASS(name, word)                                                                           \
 	static int name(void *into, const char *value, char *why, size_t why_size)                 \
 	{                                                                                          \
@@ -63,26 +46,6 @@ static int ignore(void *into, const char *value, char *why, size_t why_size)
 	return 0;
 }
 
-FLAG(set_interfaces, interfaces)
-FLAG(set_link_types, link_types)
-FLAG(set_config, config)
-FLAG(set_capture, capture)
-FLAG(set_cleanup, cleanup)
-FLAG(set_install, install)
-FLAG(set_uninstall, uninstall)
-FLAG(set_help, help)
-FLAG(set_with_plaintext, with_plaintext)
-TEXT(set_interface, interface)
-TEXT(set_reload, reload)
-TEXT(set_fifo, fifo)
-TEXT(set_filter, filter)
-TEXT(set_control_in, control_in)
-TEXT(set_control_out, control_out)
-TEXT(set_command, command)
-TEXT(set_folder, folder)
-TEXT(set_process, process)
-TEXT(set_search, search)
-TEXT(set_spec, spec)
 PASS(pass_trust, "--trust")
 PASS(pass_tls, "--tls")
 PASS(pass_insecure, "--insecure")
@@ -93,44 +56,75 @@ PASS(pass_mtu, "--mtu")
 PASS(pass_keylog, "--keylog")
 
 static const struct option_row own_rows[] = {
-	{0, "install", NULL, "link apptap into your Wireshark's folder of such programs", set_install},
-	{0, "uninstall", NULL, "take that link away", set_uninstall},
-	{'h', "help", NULL, "this", set_help},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "install", NULL, "link apptap into your Wireshark's folder of such programs",
+	 OPTION_FLAG(struct extcap, install, true)},
+	{0, "uninstall", NULL, "take that link away",
+	 OPTION_FLAG(struct extcap, uninstall, true)},
+	{'h', "help", NULL, "this",
+	 OPTION_FLAG(struct extcap, help, true)},
+	{0},
 };
 static const struct option_row protocol_rows[] = {
-	{0, "extcap-interfaces", NULL, "which interfaces are there", set_interfaces},
-	{0, "extcap-version", "VERSION", "Wireshark's own", ignore},
-	{0, "extcap-interface", "NAME", "the one that is meant", set_interface},
-	{0, "extcap-dlts", NULL, "its link type", set_link_types},
-	{0, "extcap-config", NULL, "the fields of its dialog", set_config},
-	{0, "extcap-reload-option", "FIELD", "... the values of this one alone", set_reload},
-	{0, "extcap-config-option-name", "FIELD", "the same", set_reload},
-	{0, "extcap-config-option-value", "VALUE", "what it has now", ignore},
-	{0, "extcap-capture-filter", "EXPR", "is it right; with --capture: use it", set_filter},
-	{0, "extcap-control-in", "PIPE", "what Wireshark's toolbar says", set_control_in},
-	{0, "extcap-control-out", "PIPE", "what it is told", set_control_out},
-	{0, "extcap-cleanup-postkill", NULL, "after a kill: there is nothing to clean", set_cleanup},
-	{0, "capture", NULL, "capture", set_capture},
-	{0, "fifo", "PIPE", "... into this", set_fifo},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "extcap-interfaces", NULL, "which interfaces are there",
+	 OPTION_FLAG(struct extcap, interfaces, true)},
+	{0, "extcap-version", "VERSION", "Wireshark's own",
+	 OPTION_SET(ignore)},
+	{0, "extcap-interface", "NAME", "the one that is meant",
+	 OPTION_TEXT(struct extcap, interface)},
+	{0, "extcap-dlts", NULL, "its link type",
+	 OPTION_FLAG(struct extcap, link_types, true)},
+	{0, "extcap-config", NULL, "the fields of its dialog",
+	 OPTION_FLAG(struct extcap, config, true)},
+	{0, "extcap-reload-option", "FIELD", "... the values of this one alone",
+	 OPTION_TEXT(struct extcap, reload)},
+	{0, "extcap-config-option-name", "FIELD", "the same",
+	 OPTION_TEXT(struct extcap, reload)},
+	{0, "extcap-config-option-value", "VALUE", "what it has now",
+	 OPTION_SET(ignore)},
+	{0, "extcap-capture-filter", "EXPR", "is it right; with --capture: use it",
+	 OPTION_TEXT(struct extcap, filter)},
+	{0, "extcap-control-in", "PIPE", "what Wireshark's toolbar says",
+	 OPTION_TEXT(struct extcap, control_in)},
+	{0, "extcap-control-out", "PIPE", "what it is told",
+	 OPTION_TEXT(struct extcap, control_out)},
+	{0, "extcap-cleanup-postkill", NULL, "after a kill: there is nothing to clean",
+	 OPTION_FLAG(struct extcap, cleanup, true)},
+	{0, "capture", NULL, "capture",
+	 OPTION_FLAG(struct extcap, capture, true)},
+	{0, "fifo", "PIPE", "... into this",
+	 OPTION_TEXT(struct extcap, fifo)},
+	{0},
 };
 static const struct option_row field_rows[] = {
-	{0, "command", "LINE", "apptap-run: the program and its arguments", set_command},
-	{0, "folder", "FOLDER", "apptap-run: where it starts", set_folder},
-	{0, "process", "PID", "apptap-local: this process", set_process},
-	{0, "spec", "SPEC", "apptap-local: these programs, as local has them", set_spec},
-	{0, "search", "TEXT", "apptap-local: list only processes with these words", set_search},
-	{0, "trust", NULL, "apptap-local: as local has it", pass_trust},
-	{0, "with-plaintext", NULL, "write the plaintext beside the packets", set_with_plaintext},
-	{0, "tls", "MODE", "as run and local have it; so have they these:", pass_tls},
-	{'k', "insecure", NULL, "", pass_insecure},
-	{0, "upstream-ca", "FILE", "", pass_upstream_ca},
-	{0, "ignore-hosts", "REGEX", "", pass_ignore_hosts},
-	{0, "quic", "MODE", "", pass_quic},
-	{0, "mtu", "BYTES", "", pass_mtu},
-	{0, "keylog", "FILE", "", pass_keylog},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "command", "LINE", "apptap-run: the program and its arguments",
+	 OPTION_TEXT(struct extcap, command)},
+	{0, "folder", "FOLDER", "apptap-run: where it starts",
+	 OPTION_TEXT(struct extcap, folder)},
+	{0, "process", "PID", "apptap-local: this process",
+	 OPTION_TEXT(struct extcap, process)},
+	{0, "spec", "SPEC", "apptap-local: these programs, as local has them",
+	 OPTION_TEXT(struct extcap, spec)},
+	{0, "search", "TEXT", "apptap-local: list only processes with these words",
+	 OPTION_TEXT(struct extcap, search)},
+	{0, "trust", NULL, "apptap-local: as local has it",
+	 OPTION_SET(pass_trust)},
+	{0, "with-plaintext", NULL, "write the plaintext beside the packets",
+	 OPTION_FLAG(struct extcap, with_plaintext, true)},
+	{0, "tls", "MODE", "as run and local have it; so have they these:",
+	 OPTION_SET(pass_tls)},
+	{'k', "insecure", NULL, "",
+	 OPTION_SET(pass_insecure)},
+	{0, "upstream-ca", "FILE", "",
+	 OPTION_SET(pass_upstream_ca)},
+	{0, "ignore-hosts", "REGEX", "",
+	 OPTION_SET(pass_ignore_hosts)},
+	{0, "quic", "MODE", "",
+	 OPTION_SET(pass_quic)},
+	{0, "mtu", "BYTES", "",
+	 OPTION_SET(pass_mtu)},
+	{0, "keylog", "FILE", "",
+	 OPTION_SET(pass_keylog)},
+	{0},
 };
 static const struct option_row *const tables[] = {own_rows, protocol_rows, field_rows, NULL};
 

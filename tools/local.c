@@ -64,48 +64,20 @@ static int set_except(void *into, const char *value, char *why, size_t why_size)
 	return read_cidr(&((struct asked *)into)->except, value, why, why_size);
 }
 
-static int set_no_loopback(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)value;
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->no_loopback = true;
-	return 0;
-}
-
-static int set_spec_file(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->spec_file = value;
-	return 0;
-}
-
-static int set_netns(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->netns = value;
-	return 0;
-}
-
-static int set_trust(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)value;
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->trust = true;
-	return 0;
-}
-
 static const struct option_row own_rows[] = {
-	{0, "trust", NULL, "until it ends, programs here trust the authority (see ca install)", set_trust},
-	{0, "spec-file", "FILE", "the SPEC, an item or more on each line; SIGHUP reads it again", set_spec_file},
-	{0, "netns", "PID|NAME", "tap programs in that network namespace (a container's)", set_netns},
-	{0, "only", "CIDR", "only what goes to this network (may be given again)", set_only},
-	{0, "except", "CIDR", "not what goes to this network (may be given again)", set_except},
-	{0, "no-loopback", NULL, "leave connections to 127.0.0.0/8 and ::1 alone", set_no_loopback},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "trust", NULL, "until it ends, programs here trust the authority (see ca install)",
+	 OPTION_FLAG(struct asked, trust, true)},
+	{0, "spec-file", "FILE", "the SPEC, an item or more on each line; SIGHUP reads it again",
+	 OPTION_TEXT(struct asked, spec_file)},
+	{0, "netns", "PID|NAME", "tap programs in that network namespace (a container's)",
+	 OPTION_TEXT(struct asked, netns)},
+	{0, "only", "CIDR", "only what goes to this network (may be given again)",
+	 OPTION_SET(set_only)},
+	{0, "except", "CIDR", "not what goes to this network (may be given again)",
+	 OPTION_SET(set_except)},
+	{0, "no-loopback", NULL, "leave connections to 127.0.0.0/8 and ::1 alone",
+	 OPTION_FLAG(struct asked, no_loopback, true)},
+	{0},
 };
 static const struct option_row *const rows[] = {tapping_rows, own_rows, NULL};
 

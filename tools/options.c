@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,56 @@ static const struct option_row *row_of(const struct option_row *const *rows, int
 	return NULL;
 }
 
+static void put_number(void *at, size_t size, unsigned long number)
+{
+	switch (size) {
+	case 2:
+		*(uint16_t *)at = (uint16_t)number;
+		break;
+	case 4:
+		*(uint32_t *)at = (uint32_t)number;
+		break;
+	default:
+		assert(size == sizeof(number));
+		*(unsigned long *)at = number;
+	}
+}
+
+static int put_either(const struct option_row *row, bool *at, const char *value, char *why, size_t why_size)
+{
+	*at = !strcmp(value, row->place.yes);
+	if (*at || !strcmp(value, row->place.no))
+		return 0;
+	snprintf(why, why_size, "--%s is %s or %s, not \"%s\"", row->word, row->place.yes, row->place.no, value);
+	return -1;
+}
+
+static int put(const struct option_row *row, void *into, const char *value, char *why, size_t why_size)
+{
+	const struct option_place *place = &row->place;
+	void *at = (char *)into + place->at;
+	unsigned long number;
+
+	switch (place->kind) {
+	case OPTION_PLACE_NONE:
+		return row->set(into, value, why, why_size);
+	case OPTION_PLACE_TEXT:
+		*(const char **)at = value;
+		return 0;
+	case OPTION_PLACE_FLAG:
+		*(bool *)at = place->is;
+		return 0;
+	case OPTION_PLACE_NUMBER:
+		if (options_number(value, place->least, place->most, &number, why, why_size))
+			return -1;
+		put_number(at, place->size, number);
+		return 0;
+	case OPTION_PLACE_EITHER:
+		return put_either(row, at, value, why, why_size);
+	}
+	return -1;
+}
+
 int options_read(const struct option_row *const *tables, void *into, int argc, char *const *argv, char *why,
 		 size_t why_size)
 {
@@ -84,7 +135,7 @@ int options_read(const struct option_row *const *tables, void *into, int argc, c
 				snprintf(why, why_size, "there is no option %s", at);
 			return -1;
 		}
-		if (row->set(into, optarg, why, why_size) < 0)
+		if (put(row, into, optarg, why, why_size) < 0)
 			return -1;
 	}
 	return optind;

@@ -27,28 +27,12 @@ struct asked {
 	bool json, help;
 };
 
-static int set_json(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)value;
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->json = true;
-	return 0;
-}
-
-static int set_help(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)value;
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->help = true;
-	return 0;
-}
-
 static const struct option_row rows[] = {
-	{0, "json", NULL, "a JSON array, an object for each process", set_json},
-	{'h', "help", NULL, "this", set_help},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "json", NULL, "a JSON array, an object for each process",
+	 OPTION_FLAG(struct asked, json, true)},
+	{'h', "help", NULL, "this",
+	 OPTION_FLAG(struct asked, help, true)},
+	{0},
 };
 static const struct option_row *const tables[] = {rows, NULL};
 

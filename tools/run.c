@@ -15,18 +15,10 @@ struct asked {
 	bool no_wait;
 };
 
-static int set_no_wait(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)value;
-	(void)why;
-	(void)why_size;
-	((struct asked *)into)->no_wait = true;
-	return 0;
-}
-
 static const struct option_row own_rows[] = {
-	{0, "no-wait", NULL, "end with COMMAND, also while processes of its own still run", set_no_wait},
-	{0, NULL, NULL, NULL, NULL},
+	{0, "no-wait", NULL, "end with COMMAND, also while processes of its own still run",
+	 OPTION_FLAG(struct asked, no_wait, true)},
+	{0},
 };
 static const struct option_row *const rows[] = {tapping_rows, own_rows, NULL};
 

@@ -10,65 +10,6 @@
 
 #include "tunnel/log.h"
 
-#define TEXT(name, field)                                                                          \
-	static int name(void *into, const char *value, char *why, size_t why_size)                 \
-	{                                                                                          \
-		(void)why;                                                                         \
-		(void)why_size;                                                                    \
-		((struct tapping *)into)->hall.field = value;                                         \
-		return 0;                                                                          \
-	}
-#define FLAG(name, field, is)                                                                      \
-	static int name(void *into, const char *value, char *why, size_t why_size)                 \
-	{                                                                                          \
-		(void)value;                                                                       \
-		(void)why;                                                                         \
-		(void)why_size;                                                                    \
-		((struct tapping *)into)->field = is;                                                \
-		return 0;                                                                          \
-	}
-
-TEXT(set_write, capture.path)
-TEXT(set_plain, capture.plain_path)
-TEXT(set_finish, finish)
-TEXT(set_serve, capture.serve)
-TEXT(set_filter, capture.filter)
-TEXT(set_keylog, keylog_path)
-TEXT(set_flows, flows_path)
-TEXT(set_pins, policy.pins_path)
-TEXT(set_upstream_ca, tls.upstream_ca)
-TEXT(set_crl, tls.crl)
-FLAG(set_flush, hall.capture.flush_each, true)
-FLAG(set_http, hall.watch.http, true)
-FLAG(set_redact, hall.redact, true)
-TEXT(set_har, watch.har_path)
-FLAG(set_dump, hall.watch.dump, true)
-FLAG(set_insecure, hall.tls.insecure, true)
-FLAG(set_no_pin_bypass, hall.policy.pin_bypass, false)
-FLAG(set_quiet, quiet, true)
-FLAG(set_verbose, verbose, true)
-FLAG(set_help, help, true)
-
-static int set_snaplen(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 0, 262144, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.capture.snaplen = (uint32_t)n;
-	return 0;
-}
-
-static int set_count(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 1, ULONG_MAX, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.capture.packets = n;
-	return 0;
-}
-
 // Millions of bytes, or with a letter behind it KiB, MiB or GiB.
 static int set_rotate_size(void *into, const char *value, char *why, size_t why_size)
 {
@@ -83,26 +24,6 @@ static int set_rotate_size(void *into, const char *value, char *why, size_t why_
 		return -1;
 	((struct tapping *)into)->hall.capture.rotate_size =
 		letter ? (uint64_t)n << 10 * ((letter - letters) / 2 + 1) : (uint64_t)n * 1000000;
-	return 0;
-}
-
-static int set_rotate_seconds(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 1, INT32_MAX, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.capture.rotate_seconds = (uint32_t)n;
-	return 0;
-}
-
-static int set_files(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 1, 1000000, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.capture.files = (uint32_t)n;
 	return 0;
 }
 
@@ -164,70 +85,6 @@ static int set_plain_port(void *into, const char *value, char *why, size_t why_s
 	return 0;
 }
 
-static int set_plain_mss(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 1, 65495, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.capture.plain_segment = (uint32_t)n;
-	return 0;
-}
-
-static int set_dump_bytes(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 0, ULONG_MAX, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.watch.dump_most = n;
-	return 0;
-}
-
-static int set_har_body(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 0, 4 << 20, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.watch.body_most = n;
-	return 0;
-}
-
-static int set_linktype(void *into, const char *value, char *why, size_t why_size)
-{
-	bool pktap = !strcmp(value, "pktap");
-
-	if (!pktap && strcmp(value, "sll2") != 0) {
-		snprintf(why, why_size, "--linktype is sll2 or pktap, not \"%s\"", value);
-		return -1;
-	}
-	((struct tapping *)into)->hall.capture.pktap = pktap;
-	return 0;
-}
-
-static int set_mtu(void *into, const char *value, char *why, size_t why_size)
-{
-	unsigned long n;
-
-	if (options_number(value, 1280, 65520, &n, why, why_size))
-		return -1;
-	((struct tapping *)into)->hall.mtu = (uint16_t)n;
-	return 0;
-}
-
-static int set_tls(void *into, const char *value, char *why, size_t why_size)
-{
-	bool intercept = !strcmp(value, "intercept");
-
-	if (!intercept && strcmp(value, "pass") != 0) {
-		snprintf(why, why_size, "--tls is intercept or pass, not \"%s\"", value);
-		return -1;
-	}
-	((struct tapping *)into)->hall.policy.intercept = intercept;
-	return 0;
-}
-
 // The two bytes that TLS has for it.
 static int read_version(uint16_t *out, const char *value, char *why, size_t why_size)
 {
@@ -269,18 +126,6 @@ static int set_client_cert(void *into, const char *value, char *why, size_t why_
 	return 0;
 }
 
-static int set_quic(void *into, const char *value, char *why, size_t why_size)
-{
-	bool pass = !strcmp(value, "pass");
-
-	if (!pass && strcmp(value, "block") != 0) {
-		snprintf(why, why_size, "--quic is block or pass, not \"%s\"", value);
-		return -1;
-	}
-	((struct tapping *)into)->hall.policy.quic_pass = pass;
-	return 0;
-}
-
 static int add_host(const char **list, size_t *count, const char *value, char *why, size_t why_size)
 {
 	if (*count == TAPPING_HOSTS) {
@@ -306,47 +151,87 @@ static int set_allow(void *into, const char *value, char *why, size_t why_size)
 }
 
 const struct option_row tapping_rows[] = {
-	{'w', NULL, "FILE", "write the capture: pcapng, or classic if it ends in .pcap; - is standard output", set_write},
-	{'f', NULL, "EXPR", "capture only what this libpcap filter takes", set_filter},
-	{'s', NULL, "BYTES", "keep at most so many bytes of each packet", set_snaplen},
-	{'c', NULL, "COUNT", "capture so many packets: local then ends, run's program goes on", set_count},
-	{'C', NULL, "SIZE", "go on in another file (FILE1, FILE2...) once one has SIZE million bytes; k, m, g: KiB...", set_rotate_size},
-	{'G', NULL, "SECONDS", "go on in another file after SECONDS; FILE is a pattern for strftime(3)", set_rotate_seconds},
-	{'W', NULL, "COUNT", "with -C: over and over in so many files; with -G: end after so many", set_files},
-	{'z', NULL, "COMMAND", "run COMMAND FILE on each file that -C or -G has ended (gzip)", set_finish},
-	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)", set_only_pid},
-	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)", set_only_name},
-	{0, "linktype", "TYPE", "sll2 (the default), or pktap: macOS's, with the process in each packet", set_linktype},
-	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets", set_plain},
-	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)", set_plain_port},
-	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default", set_plain_mss},
-	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)", set_serve},
-	{'U', NULL, NULL, "write each packet as soon as it is there", set_flush},
-	{0, "http", NULL, "say each HTTP request as it is answered: method, URL, status, type, size, time", set_http},
-	{0, "har", "FILE", "write each HTTP request and response, for browsers' developer tools and jq", set_har},
-	{0, "har-body", "BYTES", "... so many bytes of each body at most, 1 MiB by default", set_har_body},
-	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text", set_dump},
-	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all", set_dump_bytes},
-	{0, "redact", NULL, "write no TLS secret, no argument, and no value of Authorization and Cookie headers", set_redact},
-	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form", set_keylog},
-	{0, "flows", "FILE", "write a JSON line for each flow that ended", set_flows},
-	{'k', "insecure", NULL, "take every origin's certificate as good", set_insecure},
-	{0, "upstream-ca", "FILE", "trust these roots too when judging origins (PEM)", set_upstream_ca},
-	{0, "tls", "MODE", "intercept (the default), or pass: open no TLS", set_tls},
-	{0, "crl", "FILE", "believe these revocation lists when judging origins (PEM)", set_crl},
-	{0, "client-cert", "HOST=FILE", "show HOST this certificate and key (PEM) if it asks for one", set_client_cert},
-	{0, "tls-min", "VERSION", "no older TLS: 1.0 to 1.3", set_tls_min},
-	{0, "tls-max", "VERSION", "no newer TLS: 1.0 to 1.3", set_tls_max},
-	{0, "ignore-hosts", "REGEX", "open no TLS of these, by name or address:port (may be given again)", set_ignore},
-	{0, "allow-hosts", "REGEX", "open TLS of these only (may be given again)", set_allow},
-	{0, "no-pin-bypass", NULL, "keep opening what a program has refused to have opened", set_no_pin_bypass},
-	{0, "pins", "FILE", "keep across runs which program refused which host", set_pins},
-	{0, "quic", "MODE", "block (the default: programs take TCP instead), or pass", set_quic},
-	{0, "mtu", "BYTES", "the tunnel's MTU, 1280 to 65520; 1500 by default", set_mtu},
-	{'q', NULL, NULL, "say errors only", set_quiet},
-	{'v', NULL, NULL, "say each flow as it ends and a summary, also when not on a terminal", set_verbose},
-	{'h', "help", NULL, "this", set_help},
-	{0, NULL, NULL, NULL, NULL},
+	{'w', NULL, "FILE", "write the capture: pcapng, or classic if it ends in .pcap; - is standard output",
+	 OPTION_TEXT(struct tapping, hall.capture.path)},
+	{'f', NULL, "EXPR", "capture only what this libpcap filter takes",
+	 OPTION_TEXT(struct tapping, hall.capture.filter)},
+	{'s', NULL, "BYTES", "keep at most so many bytes of each packet",
+	 OPTION_NUMBER(struct tapping, hall.capture.snaplen, 0, 262144)},
+	{'c', NULL, "COUNT", "capture so many packets: local then ends, run's program goes on",
+	 OPTION_NUMBER(struct tapping, hall.capture.packets, 1, ULONG_MAX)},
+	{'C', NULL, "SIZE", "go on in another file (FILE1, FILE2...) once one has SIZE million bytes; k, m, g: KiB...",
+	 OPTION_SET(set_rotate_size)},
+	{'G', NULL, "SECONDS", "go on in another file after SECONDS; FILE is a pattern for strftime(3)",
+	 OPTION_NUMBER(struct tapping, hall.capture.rotate_seconds, 1, INT32_MAX)},
+	{'W', NULL, "COUNT", "with -C: over and over in so many files; with -G: end after so many",
+	 OPTION_NUMBER(struct tapping, hall.capture.files, 1, 1000000)},
+	{'z', NULL, "COMMAND", "run COMMAND FILE on each file that -C or -G has ended (gzip)",
+	 OPTION_TEXT(struct tapping, hall.finish)},
+	{0, "only-pid", "PID", "capture only what this process sends and gets (may be given again)",
+	 OPTION_SET(set_only_pid)},
+	{0, "only-name", "NAME", "... processes of this name, a shell pattern (may be given again)",
+	 OPTION_SET(set_only_name)},
+	{0, "linktype", "TYPE", "sll2 (the default), or pktap: macOS's, with the process in each packet",
+	 OPTION_EITHER(struct tapping, hall.capture.pktap, "pktap", "sll2")},
+	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets",
+	 OPTION_TEXT(struct tapping, hall.capture.plain_path)},
+	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)",
+	 OPTION_SET(set_plain_port)},
+	{0, "plaintext-mss", "BYTES", "... in segments of so many bytes; as large as can be by default",
+	 OPTION_NUMBER(struct tapping, hall.capture.plain_segment, 1, 65495)},
+	{0, "pcap-over-ip", "[ADDR:]PORT", "give the capture to whoever connects (tshark -i TCP@127.0.0.1:57012)",
+	 OPTION_TEXT(struct tapping, hall.capture.serve)},
+	{'U', NULL, NULL, "write each packet as soon as it is there",
+	 OPTION_FLAG(struct tapping, hall.capture.flush_each, true)},
+	{0, "http", NULL, "say each HTTP request as it is answered: method, URL, status, type, size, time",
+	 OPTION_FLAG(struct tapping, hall.watch.http, true)},
+	{0, "har", "FILE", "write each HTTP request and response, for browsers' developer tools and jq",
+	 OPTION_TEXT(struct tapping, hall.watch.har_path)},
+	{0, "har-body", "BYTES", "... so many bytes of each body at most, 1 MiB by default",
+	 OPTION_NUMBER(struct tapping, hall.watch.body_most, 0, 4 << 20)},
+	{0, "dump", NULL, "show what each conversation says, inside TLS and without, as hex and text",
+	 OPTION_FLAG(struct tapping, hall.watch.dump, true)},
+	{0, "dump-bytes", "BYTES", "... so many of each side at most, 65536 by default; 0: all",
+	 OPTION_NUMBER(struct tapping, hall.watch.dump_most, 0, ULONG_MAX)},
+	{0, "redact", NULL, "write no TLS secret, no argument, and no value of Authorization and Cookie headers",
+	 OPTION_FLAG(struct tapping, hall.redact, true)},
+	{0, "keylog", "FILE", "append the TLS secrets of both legs, in NSS key log form",
+	 OPTION_TEXT(struct tapping, hall.keylog_path)},
+	{0, "flows", "FILE", "write a JSON line for each flow that ended",
+	 OPTION_TEXT(struct tapping, hall.flows_path)},
+	{'k', "insecure", NULL, "take every origin's certificate as good",
+	 OPTION_FLAG(struct tapping, hall.tls.insecure, true)},
+	{0, "upstream-ca", "FILE", "trust these roots too when judging origins (PEM)",
+	 OPTION_TEXT(struct tapping, hall.tls.upstream_ca)},
+	{0, "tls", "MODE", "intercept (the default), or pass: open no TLS",
+	 OPTION_EITHER(struct tapping, hall.policy.intercept, "intercept", "pass")},
+	{0, "crl", "FILE", "believe these revocation lists when judging origins (PEM)",
+	 OPTION_TEXT(struct tapping, hall.tls.crl)},
+	{0, "client-cert", "HOST=FILE", "show HOST this certificate and key (PEM) if it asks for one",
+	 OPTION_SET(set_client_cert)},
+	{0, "tls-min", "VERSION", "no older TLS: 1.0 to 1.3",
+	 OPTION_SET(set_tls_min)},
+	{0, "tls-max", "VERSION", "no newer TLS: 1.0 to 1.3",
+	 OPTION_SET(set_tls_max)},
+	{0, "ignore-hosts", "REGEX", "open no TLS of these, by name or address:port (may be given again)",
+	 OPTION_SET(set_ignore)},
+	{0, "allow-hosts", "REGEX", "open TLS of these only (may be given again)",
+	 OPTION_SET(set_allow)},
+	{0, "no-pin-bypass", NULL, "keep opening what a program has refused to have opened",
+	 OPTION_FLAG(struct tapping, hall.policy.pin_bypass, false)},
+	{0, "pins", "FILE", "keep across runs which program refused which host",
+	 OPTION_TEXT(struct tapping, hall.policy.pins_path)},
+	{0, "quic", "MODE", "block (the default: programs take TCP instead), or pass",
+	 OPTION_EITHER(struct tapping, hall.policy.quic_pass, "pass", "block")},
+	{0, "mtu", "BYTES", "the tunnel's MTU, 1280 to 65520; 1500 by default",
+	 OPTION_NUMBER(struct tapping, hall.mtu, 1280, 65520)},
+	{'q', NULL, NULL, "say errors only",
+	 OPTION_FLAG(struct tapping, quiet, true)},
+	{'v', NULL, NULL, "say each flow as it ends and a summary, also when not on a terminal",
+	 OPTION_FLAG(struct tapping, verbose, true)},
+	{'h', "help", NULL, "this",
+	 OPTION_FLAG(struct tapping, help, true)},
+	{0},
 };
 
 static int settle_capture(struct tapping *t, char *why, size_t why_size)

@@ -15,37 +15,33 @@
 
 struct got {
 	const char *file;
-	unsigned long number;
-	int flags;
+	uint16_t number;
+	uint8_t behind;			// stays as it is
+	uint32_t wide;
+	uint64_t widest;
+	bool insecure, careful, open;
+	int times;
 };
 
-static int set_file(void *into, const char *value, char *why, size_t why_size)
-{
-	(void)why;
-	(void)why_size;
-	((struct got *)into)->file = value;
-	return 0;
-}
-
-static int set_number(void *into, const char *value, char *why, size_t why_size)
-{
-	return options_number(value, 10, 20, &((struct got *)into)->number, why, why_size);
-}
-
-static int set_flag(void *into, const char *value, char *why, size_t why_size)
+static int set_times(void *into, const char *value, char *why, size_t why_size)
 {
 	(void)value;
 	(void)why;
 	(void)why_size;
-	((struct got *)into)->flags++;
+	((struct got *)into)->times++;
 	return 0;
 }
 
 static const struct option_row rows[] = {
-	{'w', NULL, "FILE", "a file", set_file},
-	{0, "mtu", "BYTES", "a number", set_number},
-	{'k', "insecure", NULL, "a flag", set_flag},
-	{0, NULL, NULL, NULL, NULL},
+	{'w', NULL, "FILE", "a file", OPTION_TEXT(struct got, file)},
+	{0, "mtu", "BYTES", "a number", OPTION_NUMBER(struct got, number, 10, 20)},
+	{0, "wide", "BYTES", "a number", OPTION_NUMBER(struct got, wide, 0, UINT32_MAX)},
+	{0, "widest", "BYTES", "a number", OPTION_NUMBER(struct got, widest, 0, UINT64_MAX)},
+	{'k', "insecure", NULL, "a flag", OPTION_FLAG(struct got, insecure, true)},
+	{0, "careless", NULL, "a flag", OPTION_FLAG(struct got, careful, false)},
+	{0, "tls", "MODE", "one of two", OPTION_EITHER(struct got, open, "open", "pass")},
+	{'t', NULL, NULL, "its own", OPTION_SET(set_times)},
+	{0},
 };
 static const struct option_row *const tables[] = {rows, NULL};
 
@@ -56,7 +52,7 @@ static int given(struct got *got, const char *const *words)
 	char *argv[16] = {(char *)"run"};
 	int argc = 1;
 
-	memset(got, 0, sizeof(*got));
+	*got = (struct got){.careful = true};
 	why[0] = 0;
 	for (; words[argc - 1]; argc++)
 		argv[argc] = (char *)words[argc - 1];
@@ -73,9 +69,30 @@ static void reads_all_forms(void **state)
 	assert_int_equal(GIVEN(&got, "-wout", "--mtu=15", "-k", "--insecure", "curl"), 5);
 	assert_string_equal(got.file, "out");
 	assert_int_equal(got.number, 15);
-	assert_int_equal(got.flags, 2);
+	assert_true(got.insecure);
+	assert_true(got.careful);
 	assert_int_equal(GIVEN(&got, "-kw", "out", "curl"), 3);
 	assert_string_equal(got.file, "out");
+}
+
+static void puts_each_kind_where_it_belongs(void **state)
+{
+	struct got got;
+
+	(void)state;
+	assert_int_equal(GIVEN(&got, "--mtu", "20", "--wide=4294967295", "--widest", "18446744073709551615",
+			       "--careless", "--tls", "open", "-t", "-t"), 11);
+	assert_int_equal(got.number, 20);
+	assert_int_equal(got.behind, 0);
+	assert_int_equal(got.wide, UINT32_MAX);
+	assert_true(got.widest == UINT64_MAX);
+	assert_false(got.careful);
+	assert_true(got.open);
+	assert_int_equal(got.times, 2);
+	assert_int_equal(GIVEN(&got, "--tls", "open", "--tls", "pass"), 5);
+	assert_false(got.open);
+	assert_int_equal(GIVEN(&got, "--tls", "perhaps"), -1);
+	assert_string_equal(why, "--tls is open or pass, not \"perhaps\"");
 }
 
 static void the_command_keeps_its_own_options(void **state)
@@ -84,10 +101,10 @@ static void the_command_keeps_its_own_options(void **state)
 
 	(void)state;
 	assert_int_equal(GIVEN(&got, "-k", "curl", "-k", "-w", "x"), 2);
-	assert_int_equal(got.flags, 1);
+	assert_true(got.insecure);
 	assert_null(got.file);
 	assert_int_equal(GIVEN(&got, "--", "-k"), 2);
-	assert_int_equal(got.flags, 0);
+	assert_false(got.insecure);
 }
 
 static void says_what_is_wrong(void **state)
@@ -131,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_all_forms),
+		cmocka_unit_test(puts_each_kind_where_it_belongs),
 		cmocka_unit_test(the_command_keeps_its_own_options),
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(helps_with_every_row),

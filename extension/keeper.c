@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -29,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "extension/descriptors.h"
 #include "extension/mount.h"
 #include "extension/network.h"
 #include "extension/obstacle.h"
@@ -218,18 +218,6 @@ static int fork_command(struct keeper *k)
 	return -error;
 }
 
-// So that a pipe ends when the command does, and not when we do.
-static void close_all_but(int a, int b)
-{
-	unsigned int low = (unsigned int)(a < b ? a : b), high = (unsigned int)(a < b ? b : a);
-
-	if (low > 0)
-		close_range(0, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
-}
-
 static void start(struct keeper *k, int signals)
 {
 	struct keeper_message message = {.kind = KEEPER_FAILED};
@@ -238,7 +226,7 @@ static void start(struct keeper *k, int signals)
 	if (pid > 0) {
 		k->command = pid;
 		k->running = true;
-		close_all_but(k->socket, signals);
+		descriptors_keep(k->socket, signals);
 		message.kind = KEEPER_STARTED;
 	} else {
 		snprintf(message.text, sizeof message.text, "%s", strerror(-pid));

@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "extension/descriptors.h"
 #include "extension/network.h"
 
 enum {
@@ -136,17 +137,6 @@ static void keep_one_capability(void)
 	syscall(SYS_capset, &header, data);
 }
 
-static void close_all_but(int a, int b)
-{
-	unsigned int low = (unsigned int)(a < b ? a : b), high = (unsigned int)(a < b ? b : a);
-
-	if (low > 0)
-		close_range(0, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
-}
-
 // Until a killed partner's device is gone, sockets may still come to it.
 static void wait_for_end(int device)
 {
@@ -165,7 +155,7 @@ static _Noreturn void guard_main(int partner, int diag)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "apptap-guard");
 	setsid();		// whoever kills the partner's whole group means it, not us
-	close_all_but(partner, diag);
+	descriptors_keep(partner, diag);
 	if (chdir("/"))
 		_exit(1);
 	keep_one_capability();

@@ -368,9 +368,10 @@ static WOLFSSL_CTX *make_context(const uint8_t *chain, size_t size,
 static bool leaf_key(uint8_t key[LEAF_KEY_SIZE], const struct der *chain, size_t count,
 		     const struct verdict *verdict, const char *host, uint16_t version_max, bool rsa)
 {
-	uint8_t facts[10] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
+	uint8_t facts[] = { verdict->trust, verdict->leaf_fault, verdict->self_signed,
 			     verdict->closed, version_max >> 8, version_max & 0xff, rsa,
-			     verdict->faulty[0], verdict->faulty[1], verdict->weak_key };
+			     verdict->faulty[0], verdict->faulty[1], verdict->weak_key,
+			     verdict->weak_digest };
 	wc_Sha256 hash;
 	bool good;
 
@@ -422,7 +423,7 @@ static struct pair *prepare(struct tls_house *house, struct mint *mint, int kind
 	return pair;
 }
 
-// The chain and the pair it is for. A faulty authority, or a short key, is shown only where
+// The chain and the pair it is for. A faulty authority, a short key or a weak digest is shown only where
 // it is seen to be one: names that are held against other constraints may pass, say.
 static struct pair *mint_minding(struct tls_house *house, struct shown *out, const struct der *chain,
 				 size_t count, const struct verdict *verdict, const char *host, bool rsa)
@@ -432,7 +433,7 @@ static struct pair *mint_minding(struct tls_house *house, struct shown *out, con
 	struct mint mint;
 	struct pair *pair;
 
-	if (verdict->trust == TLS_BAD_CHAIN && (verdict->faulty[0] || verdict->weak_key)) {
+	if (verdict->trust == TLS_BAD_CHAIN && (verdict->faulty[0] || verdict->weak_key || verdict->weak_digest)) {
 		pair = prepare(house, &mint, verdict->weak_key ? PAIR_SHORT : rsa ? PAIR_RSA : PAIR_P256);
 		if (pair && mint_chain(&out->bytes, &out->size, &mint, chain, count, verdict, host, now) == 0) {
 			if (still_fails(house, *out, host, now))
@@ -441,7 +442,7 @@ static struct pair *mint_minding(struct tls_house *house, struct shown *out, con
 		}
 	}
 	plain.faulty[0] = plain.faulty[1] = 0;
-	plain.weak_key = false;
+	plain.weak_key = plain.weak_digest = false;
 	pair = prepare(house, &mint, rsa ? PAIR_RSA : PAIR_P256);
 	return pair && mint_chain(&out->bytes, &out->size, &mint, chain, count, &plain, host, now) == 0 ?
 	       pair : NULL;

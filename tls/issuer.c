@@ -2,7 +2,7 @@
 // issuer - builds and signs certificates (RFC 5280, RFC 5758).
 //
 // Everything is P-256 with SHA-256: every TLS client of the last ten years
-// takes it, and it is the fastest to sign.
+// takes it, and it is the fastest to sign. SHA-1 is for showing that another used it.
 
 #include "tls/issuer.h"
 
@@ -21,9 +21,19 @@ static const uint8_t info_head[INFO_HEAD] = {
 	0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 };
 // SEQUENCE { ecdsa-with-SHA256 }
-static const uint8_t algorithm[] = {
+static const uint8_t with_sha256[] = {
 	0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
 };
+// SEQUENCE { ecdsa-with-SHA1 }
+static const uint8_t with_sha1[] = {
+	0x30, 0x09, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01,
+};
+
+static struct der algorithm(const struct issuer_request *request)
+{
+	return request->sha1 ? (struct der){ with_sha1, sizeof(with_sha1) } :
+			       (struct der){ with_sha256, sizeof(with_sha256) };
+}
 
 static int describe(struct issuer_key *key)
 {
@@ -115,13 +125,14 @@ static int put_serial(struct der_writer *writer, WC_RNG *random)
 	return 0;
 }
 
-static int sign(const struct issuer *issuer, struct der tbs, uint8_t *signature, word32 *size,
+static int sign(const struct issuer *issuer, bool sha1, struct der tbs, uint8_t *signature, word32 *size,
 		WC_RNG *random)
 {
 	uint8_t hash[WC_SHA256_DIGEST_SIZE];
+	word32 hash_size = sha1 ? WC_SHA_DIGEST_SIZE : WC_SHA256_DIGEST_SIZE;
+	int error = sha1 ? wc_ShaHash(tbs.at, tbs.size, hash) : wc_Sha256Hash(tbs.at, tbs.size, hash);
 
-	if (wc_Sha256Hash(tbs.at, tbs.size, hash) != 0 ||
-	    wc_ecc_sign_hash(hash, sizeof(hash), signature, size, random, &issuer->key->key) != 0)
+	if (error || wc_ecc_sign_hash(hash, hash_size, signature, size, random, &issuer->key->key) != 0)
 		return -EIO;
 	return 0;
 }
@@ -139,7 +150,7 @@ static int put_body(struct der_writer *writer, const struct issuer *issuer,
 	der_put(writer, request->subject.at, request->subject.size);
 	der_put(writer, request->validity.at, request->validity.size);
 	der_put(writer, issuer->name.at, issuer->name.size);
-	der_put(writer, algorithm, sizeof(algorithm));
+	der_put(writer, algorithm(request).at, algorithm(request).size);
 	error = put_serial(writer, random);
 	der_put(writer, version, sizeof(version));
 	der_wrap(writer, DER_SEQUENCE, mark);
@@ -160,10 +171,10 @@ int issuer_sign(const struct issuer *issuer, const struct issuer_request *reques
 		return -ENOMEM;
 	error = put_body(&body, issuer, request, random);
 	if (!error)
-		error = sign(issuer, der_written(&body), signature + 1, &signature_size, random);
+		error = sign(issuer, request->sha1, der_written(&body), signature + 1, &signature_size, random);
 	if (!error) {
 		der_element(&writer, DER_BITS, signature, 1 + signature_size);
-		der_put(&writer, algorithm, sizeof(algorithm));
+		der_put(&writer, algorithm(request).at, algorithm(request).size);
 		der_put(&writer, der_written(&body).at, der_written(&body).size);
 		der_wrap(&writer, DER_SEQUENCE, size);
 		error = writer.full ? -ENOSPC : 0;

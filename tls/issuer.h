@@ -39,6 +39,7 @@ struct issuer_request {
 	struct der subject, validity;
 	struct der key;			// SubjectPublicKeyInfo
 	const uint8_t *key_id;		// KEY_ID_SIZE bytes
+	bool sha1;			// signed with that digest, as nobody should be
 	struct der extensions[6];
 	size_t extension_count;
 };

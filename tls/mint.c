@@ -17,7 +17,7 @@
 // key made for it alone, signed by apptap's authority and over the leaf. It bears the
 // authority's own name, since certificates that are issued to oneself do not count
 // for the authority's path length of 0 (RFC 5280 4.2.1.9). A leaf whose only fault is a
-// short RSA key is shown on another short one.
+// short RSA key is shown on another short one, and one that was signed with SHA-1 is so again.
 
 #include "tls/mint.h"
 
@@ -144,6 +144,8 @@ static int sign_leaf(uint8_t *out, size_t size, const struct mint *mint,
 	mirror(&request, origin);
 	if (above) {
 		issuer = above;
+	} else if (verdict->trust == TLS_BAD_CHAIN && verdict->weak_digest) {
+		request.sha1 = true;
 	} else if (verdict->trust == TLS_BAD_CHAIN && !verdict->weak_key) {
 		if (verdict->self_signed && mint->leaf_signer)
 			shadow.key = mint->leaf_signer;

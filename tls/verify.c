@@ -152,6 +152,12 @@ static const char *weakness(const DecodedCert *certificate)
 	}
 }
 
+// MD5 and MD2 are not written here, nor by most of those who would judge.
+static bool can_be_shown(const DecodedCert *certificate)
+{
+	return certificate->signatureOID == CTC_SHAwRSA || certificate->signatureOID == CTC_SHAwECDSA;
+}
+
 static const char *key_weakness(const DecodedCert *decoded)
 {
 	RsaKey rsa;
@@ -220,6 +226,7 @@ static bool step_fault(const struct certificate *certificate, bool leaf, bool ro
 	} else {
 		if (!root)
 			fault = weakness(decoded);
+		out->weak_digest = fault && leaf && can_be_shown(decoded);
 		if (!fault) {
 			fault = key_weakness(decoded);
 			out->weak_key = fault && leaf;
@@ -310,7 +317,8 @@ static bool walk(const struct chain *chain, const struct path *path, struct verd
 	return good;
 }
 
-static bool parse_fault(const struct certificate *certificate, bool leaf, bool short_key)
+// What is forgiven is shown.
+static bool parse_fault(const struct certificate *certificate, bool leaf, bool forgive_key, bool forgive_digest)
 {
 	DecodedCert *decoded = certificate->demanding ? NULL : malloc(sizeof(*decoded));
 	bool fault = true;
@@ -319,7 +327,7 @@ static bool parse_fault(const struct certificate *certificate, bool leaf, bool s
 		return true;
 	wc_InitDecodedCert(decoded, certificate->whole.at, certificate->whole.size, NULL);
 	if (wc_ParseCert(decoded, leaf ? CERT_TYPE : CHAIN_CERT_TYPE, NO_VERIFY, NULL) == 0)
-		fault = weakness(decoded) || (!short_key && key_weakness(decoded)) ||
+		fault = (!forgive_digest && weakness(decoded)) || (!forgive_key && key_weakness(decoded)) ||
 			(!leaf && authority_fault(decoded));
 	wc_FreeDecodedCert(decoded);
 	free(decoded);
@@ -341,12 +349,12 @@ static void keep_sole_fault(const struct chain *chain, const struct path *path, 
 			sole = !at->demanding;
 			continue;
 		}
-		sole = !parse_fault(at, i == 0, i == 0 && out->weak_key) &&
+		sole = !parse_fault(at, i == 0, i == 0 && out->weak_key, i == 0 && out->weak_digest) &&
 		       (i == 0 || !date_fault(at, chain->now));
 	}
 	if (!sole) {
 		out->faulty[0] = out->faulty[1] = 0;
-		out->weak_key = false;
+		out->weak_key = out->weak_digest = false;
 	}
 }
 

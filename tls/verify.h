@@ -16,6 +16,7 @@ struct verdict {
 	bool leaf_fault;	// dates, names or usage: also with TLS_UNCHECKED
 	bool self_signed;	// the leaf is its own issuer
 	bool weak_key;		// the leaf's RSA key is too short, and nothing else was found
+	bool weak_digest;	// the leaf is signed with SHA-1, and nothing else was found
 	bool closed;		// the chain that was sent ends at a self-signed certificate
 	// Where the fault is an authority's own and can be shown as it is: its place among what
 	// was sent, and that of the one above it where both are needed to see it. Or 0.

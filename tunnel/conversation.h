@@ -43,6 +43,7 @@ struct session {
 	enum state state;
 	uint64_t deadline;
 	uint64_t opened;	// monotonic ns: TLS stood on both sides; 0: it does not
+	bool used;		// and the app has spoken over it
 	struct flow *record;
 	struct relay relay;
 	struct sniff *sniff;	// sniff's; SNIFFING only

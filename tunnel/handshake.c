@@ -80,6 +80,7 @@ static void target_of(const struct session *s, struct policy_target *target, cha
 {
 	*target = (struct policy_target){
 		.executable = s->record->process ? s->record->process->path : NULL,
+		.pid = s->record->process ? s->record->process->pid : 0,
 		.sni = s->hello->sni, .address = address_host(&s->record->peer, host),
 		.port = address_port(&s->record->peer),
 	};
@@ -348,13 +349,13 @@ static bool refuses_ours(const struct session *s, int error)
 	}
 }
 
-static void remember_pin(struct session *s)
+static void remember_pin(struct session *s, bool said)
 {
 	struct policy_target target;
 	char host[ADDRESS_TEXT], reason[sizeof(s->record->reason)];
 
 	target_of(s, &target, host);
-	if (!policy_pinned(s->all->policy, &target))
+	if (!policy_pinned(s->all->policy, &target, said))
 		return;
 	snprintf(reason, sizeof(reason), "%.150s%spinned: its next connection there passes unopened", s->record->reason,
 		 s->record->reason[0] ? "; " : "");
@@ -377,7 +378,17 @@ void handshake_left(struct session *s)
 	if (!s->opened || !left || app->plain || tap_now(s->all->tap) - s->opened > LEAVE_TIME)
 		return;
 	if (refuses_ours(s, in_order && !http ? 0 : -ECONNRESET))
-		remember_pin(s);
+		remember_pin(s, tls_alert(s->relay.tls[APP]) != 0);
+}
+
+void handshake_used(struct session *s)
+{
+	struct policy_target target;
+	char host[ADDRESS_TEXT];
+
+	s->used = true;
+	target_of(s, &target, host);
+	policy_took(s->all->policy, &target);
 }
 
 static void app_handshake_failed(struct session *s, int error)
@@ -390,7 +401,7 @@ static void app_handshake_failed(struct session *s, int error)
 	flow_reason(s->record, reason);
 	s->record->verdict = FLOW_FAILED;
 	if (refuses_ours(s, error))
-		remember_pin(s);
+		remember_pin(s, tls_alert(s->relay.tls[APP]) != 0);
 	note_app(s);
 	session_state(s, REFUSING, BREAK_TIME);
 	session_touch(s);

@@ -19,6 +19,8 @@ void handshake_shaking_origin(struct session *s);
 void handshake_calling_again(struct session *s);
 void handshake_shaking_app(struct session *s);
 void handshake_refusing(struct session *s);
+// The app has spoken over what was opened.
+void handshake_used(struct session *s);
 // A relay ends: did the app turn away at the sight of our certificate?
 void handshake_left(struct session *s);
 // It took too long.

@@ -29,6 +29,7 @@ struct policy {
 	struct memory *pins;		// executable and host
 	struct memory *certificates;	// host alone: address or name, and port
 	struct memory *lost;		// likewise
+	struct memory *takers;		// process and host
 };
 
 // --- expressions ------------------------------------------------------------
@@ -127,9 +128,25 @@ enum policy_answer policy_tls(const struct policy *p, const struct policy_target
 	return POLICY_PINNED;
 }
 
-bool policy_pinned(struct policy *p, const struct policy_target *t)
+static const char *process_of(const struct policy_target *t, char out[16])
 {
-	if (!p->pin_bypass)
+	snprintf(out, 16, "%d", t->pid);
+	return out;
+}
+
+void policy_took(struct policy *p, const struct policy_target *t)
+{
+	char process[16];
+
+	if (p->pin_bypass && t->pid)
+		memory_add(p->takers, process_of(t, process), host_of(t));
+}
+
+bool policy_pinned(struct policy *p, const struct policy_target *t, bool said)
+{
+	char process[16];
+
+	if (!p->pin_bypass || (!said && t->pid && memory_has(p->takers, process_of(t, process), host_of(t))))
 		return false;
 	memory_add(p->pins, t->executable, host_of(t));
 	return memory_has(p->pins, t->executable, host_of(t));
@@ -174,6 +191,8 @@ static int open_all(struct policy *p, const struct policy_options *o, char *why,
 		error = memory_open(&p->pins, o->pins_path, why, why_size);
 	if (!error)
 		error = memory_open(&p->certificates, NULL, why, why_size);
+	if (!error)
+		error = memory_open(&p->takers, NULL, why, why_size);
 	return error ? error : memory_open(&p->lost, NULL, why, why_size);
 }
 
@@ -209,5 +228,6 @@ void policy_close(struct policy *p)
 	memory_close(p->pins);
 	memory_close(p->certificates);
 	memory_close(p->lost);
+	memory_close(p->takers);
 	free(p);
 }

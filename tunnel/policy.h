@@ -30,6 +30,7 @@ void policy_close(struct policy *policy);
 // A ClientHello: who said it, and to whom.
 struct policy_target {
 	const char *executable;		// a path; NULL where not known
+	int32_t pid;			// 0 where not known
 	const char *sni;		// "": none
 	const char *address;		// numeric
 	uint16_t port;
@@ -42,9 +43,12 @@ enum policy_answer {
 };
 enum policy_answer policy_tls(const struct policy *policy, const struct policy_target *target, const char **reason);
 
-// The app refused the certificate that was made for it. True where that is remembered
-// and its next connection passes.
-bool policy_pinned(struct policy *policy, const struct policy_target *target);
+// The app spoke over a connection that was opened: it takes the certificate.
+void policy_took(struct policy *policy, const struct policy_target *target);
+// The app refused the certificate that was made for it, in so many words (`said`) or by leaving.
+// True where that is remembered and its next connection passes: not where it only left, and the
+// same process took one there before; browsers leave connections that they had in store.
+bool policy_pinned(struct policy *policy, const struct policy_target *target, bool said);
 // The origin wants a certificate of the client's, which only the app has.
 void policy_wants_certificate(struct policy *policy, const struct policy_target *target);
 // In the middle of a conversation it could not be opened, and so was lost. The next passes.

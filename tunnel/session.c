@@ -140,7 +140,11 @@ static void step_relaying(struct session *s)
 {
 	if (s->all->paused)
 		return;
-	switch (relay_pump(&s->relay)) {
+	enum relay_state state = relay_pump(&s->relay);
+
+	if (s->opened && !s->used && s->relay.from[APP].plain)
+		handshake_used(s);
+	switch (state) {
 	case RELAY_WAITING:
 		return;
 	case RELAY_MORE:

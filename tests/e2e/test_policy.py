@@ -97,6 +97,27 @@ def test_a_look_is_no_pin(t):
     t.equal([f["verdict"] for f in done.flows], ["opened", "opened"], "verdicts")
 
 
+def test_a_spare_connection_is_no_pin(t):
+    """A browser takes its leave of a connection that it had in store, without a word: it has
+    used another to the same host."""
+    done = t.tap(t.python("""
+        import socket, ssl, struct, sys
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        def connect(): return context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="localhost")
+        def talk(s):
+            s.sendall(b"ping")
+            return s.recv(99).decode()
+        first, spare = connect(), connect()
+        print(talk(first))
+        spare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        spare.close()
+        print(talk(first), talk(connect()))
+        """, server(t).port)).ok()
+    t.equal(done.text.split(), ["ping", "ping", "ping"], "what was answered")
+    t.equal([(f["verdict"], f.get("reason", "")) for f in done.flows], [("opened", "")] * 3, "verdicts")
+
+
 def test_curl_pinned(t):
     t.need("curl")
     t.keep(nginx.serve(t))

@@ -16,8 +16,8 @@
 #include "tunnel/memory.h"
 #include "tunnel/policy.h"
 
-static const struct policy_target web = {"/usr/bin/curl", "www.example.test", "192.0.2.1", 443};
-static const struct policy_target bare = {NULL, "", "2001:db8::1", 8443};
+static const struct policy_target web = {.executable = "/usr/bin/curl", .sni = "www.example.test", .address = "192.0.2.1", .port = 443};
+static const struct policy_target bare = {.sni = "", .address = "2001:db8::1", .port = 8443};
 
 static struct policy *open_policy(const struct policy_options *options)
 {
@@ -115,7 +115,7 @@ static void a_pin_is_one_program_s_at_one_host(void **state)
 	struct policy_target other = web;
 
 	(void)state;
-	assert_true(policy_pinned(policy, &web));
+	assert_true(policy_pinned(policy, &web, true));
 	assert_int_equal(ask(policy, &web, "refused our certificate"), POLICY_PINNED);
 	other.sni = "WWW.example.TEST";
 	assert_int_equal(ask(policy, &other, "refused"), POLICY_PINNED);
@@ -127,12 +127,36 @@ static void a_pin_is_one_program_s_at_one_host(void **state)
 	policy_close(policy);
 }
 
+// Browsers leave connections that they had in store.
+static void who_took_it_before_only_leaves(void **state)
+{
+	struct policy *policy = open_policy(&(struct policy_options){.intercept = true, .pin_bypass = true});
+	struct policy_target one = web, other = web;
+
+	(void)state;
+	one.pid = 1;
+	other.pid = 2;
+	policy_took(policy, &one);
+	assert_false(policy_pinned(policy, &one, false));
+	assert_int_equal(ask(policy, &one, NULL), POLICY_OPEN);
+	one.sni = "example.test";
+	assert_true(policy_pinned(policy, &one, false));
+	assert_true(policy_pinned(policy, &other, false));
+	assert_int_equal(ask(policy, &other, "refused"), POLICY_PINNED);
+	policy_close(policy);
+
+	policy = open_policy(&(struct policy_options){.intercept = true, .pin_bypass = true});
+	policy_took(policy, &other);
+	assert_true(policy_pinned(policy, &other, true));
+	policy_close(policy);
+}
+
 static void pins_can_be_left_out(void **state)
 {
 	struct policy *policy = open_policy(&(struct policy_options){.intercept = true, .pin_bypass = false});
 
 	(void)state;
-	assert_false(policy_pinned(policy, &web));
+	assert_false(policy_pinned(policy, &web, true));
 	assert_int_equal(ask(policy, &web, NULL), POLICY_OPEN);
 	policy_close(policy);
 }
@@ -191,8 +215,8 @@ static void pins_are_kept(void **state)
 	(void)state;
 	assert_true(fd >= 0 && !close(fd) && !unlink(path));
 	policy = open_policy(&options);
-	assert_true(policy_pinned(policy, &web));
-	assert_true(policy_pinned(policy, &web));
+	assert_true(policy_pinned(policy, &web, true));
+	assert_true(policy_pinned(policy, &web, true));
 	read_all(path, text, sizeof(text));
 	assert_string_equal(text, "/usr/bin/curl\twww.example.test\n");
 	assert_int_equal(stat(path, &status), 0);
@@ -274,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_expression_is_shown),
 		cmocka_unit_test(an_exploding_expression_ends),
 		cmocka_unit_test(a_pin_is_one_program_s_at_one_host),
+		cmocka_unit_test(who_took_it_before_only_leaves),
 		cmocka_unit_test(pins_can_be_left_out),
 		cmocka_unit_test(client_certificates_are_a_place_s),
 		cmocka_unit_test(what_was_lost_is_a_place_s),

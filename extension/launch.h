@@ -43,6 +43,12 @@ struct launch_options {
 	const char *folder;
 	const struct launch_overlay *files;
 	size_t file_count;
+	// Folders that are an NSS database and nothing else: inside there is a copy of
+	// each, which trusts this certificate (PEM) too and goes with the namespace.
+	char *const *databases;
+	size_t database_count;
+	const char *authority;
+	size_t authority_size;
 };
 
 // 0, or -errno with one sentence that says which door is locked and what to do.

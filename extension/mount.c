@@ -13,14 +13,18 @@
 
 #include "extension/mount.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { DOUBLE_FILES = 16, DOUBLE_BYTES = 16 << 20 };
 
 // The folder that is mounted over for a moment: the first that there is.
 static const char *find_stage(void)
@@ -207,5 +211,77 @@ int mount_lay(const struct launch_options *options, const char **where)
 	if (!error && options->folder)
 		error = fill_folder(options, where);
 	umask(mask);
+	return error;
+}
+
+// --- a folder's double ----------------------------------------------------------
+
+static int copy_file(int from_folder, int to_folder, const char *name, off_t *room)
+{
+	int from = openat(from_folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), to = -1, error = 0;
+	struct stat status;
+
+	if (from < 0)
+		return errno == ELOOP ? 0 : -errno;
+	if (fstat(from, &status) || !S_ISREG(status.st_mode))
+		goto done;
+	error = -EFBIG;
+	if ((*room -= status.st_size) < 0)
+		goto done;
+	to = openat(to_folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, status.st_mode & 0700);
+	error = to < 0 ? -errno : 0;
+	for (off_t left = status.st_size; !error && left > 0;) {
+		ssize_t n = sendfile(to, from, NULL, (size_t)left);
+
+		if (n <= 0)
+			error = n < 0 ? -errno : -EIO;
+		left -= n;
+	}
+done:
+	close(from);
+	if (to >= 0)
+		close(to);
+	return error;
+}
+
+static int copy_files(int from, const char *to_path)
+{
+	int to = open(to_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = 0, error = 0;
+	int listed = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = listed < 0 ? NULL : fdopendir(listed);
+	off_t room = DOUBLE_BYTES;
+	struct dirent *entry;
+
+	if (to < 0 || !list)
+		error = -EIO;
+	while (!error && (entry = readdir(list)))
+		if (entry->d_name[0] != '.')
+			error = ++count > DOUBLE_FILES ? -EFBIG : copy_file(from, to, entry->d_name, &room);
+	if (list)
+		closedir(list);
+	else if (listed >= 0)
+		close(listed);
+	if (to >= 0)
+		close(to);
+	return error;
+}
+
+int mount_double(const char *folder)
+{
+	const char *stage = find_stage();
+	int from = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+	char target[64];
+
+	if (from < 0)
+		return -errno;
+	error = mount("apptap", stage, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") ? -errno : 0;
+	if (!error) {
+		snprintf(target, sizeof target, "/proc/self/fd/%d", from);
+		error = copy_files(from, stage);
+		if (!error && mount(stage, target, NULL, MS_BIND, NULL))
+			error = -errno;
+		umount2(stage, MNT_DETACH);
+	}
+	close(from);
 	return error;
 }

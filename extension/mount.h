@@ -15,4 +15,8 @@ int mount_detach(void);
 // and the kernel can, or else passed over.
 int mount_lay(const struct launch_options *options, const char **where);
 
+// Lays over a folder a copy of the plain files in it, its owner's alone, that may be changed and
+// goes with this namespace. 0 or -errno: -EFBIG where there is more than such a folder has.
+int mount_double(const char *folder);
+
 #endif

@@ -7,7 +7,9 @@
 // pointed at that bundle by its variable. OpenSSL also looks in a folder for a
 // file named by the authority's hash, and on Debian looks nowhere else: one is added there,
 // and as not every kernel can do that, OpenSSL's variable is set as well. And a file that the user has named in such a variable
-// stays where it is and is laid over as well.
+// stays where it is and is laid over as well. Chromium and its kin have a database of the user's in
+// a folder of its own: inside, it is a copy with ours in it. (Firefox has its own among all else
+// in its profile, of which no copy can be made.)
 //
 // Whatever cannot be read, or does not look like what it should be, is left alone:
 // the program then says what it would say of any unknown authority.
@@ -25,10 +27,12 @@
 #include <unistd.h>
 
 #include "extension/bundle.h"
+#include "extension/errand.h"
 #include "extension/keystore.h"
+#include "extension/place.h"
 #include "extension/subject.h"
 
-enum { OVERLAYS_MAX = 128 };
+enum { OVERLAYS_MAX = 128, DATABASES_MAX = 8 };
 
 // The first that exists is what variables point at.
 static const char *const system_bundles[] = {
@@ -88,6 +92,10 @@ struct trust {
 	size_t overlay_count;
 	struct launch_overlay file;	// where there is no system bundle
 	size_t file_count;
+	char *databases[DATABASES_MAX];
+	size_t database_count;
+	char *authority;	// a copy of `pem`
+	char lacks[256];
 	char *folder;
 	char **environment;		// the strings added[] are ours
 	char *added[VARIABLES];
@@ -367,6 +375,43 @@ static int set_environment(struct trust *trust, char *const *environment)
 	return error;
 }
 
+// --- databases ------------------------------------------------------------------
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t size = strlen(text), end_size = strlen(end);
+
+	return size >= end_size && !strcmp(text + size - end_size, end);
+}
+
+static void found_database(void *context, const char *place)
+{
+	struct trust *trust = context;
+
+	if (ends_with(place, "/nssdb") && trust->database_count < DATABASES_MAX &&
+	    (trust->databases[trust->database_count] = strdup(place)))
+		trust->database_count++;
+}
+
+static int double_databases(struct trust *trust, char *const *environment)
+{
+	struct place_world world = {.root = "", .home = value_of(environment, "HOME")};
+	char program[ERRAND_PROGRAM];
+
+	place_database.find(&world, NULL, found_database, trust);
+	if (trust->database_count && errand_find(program, "", "certutil")) {
+		snprintf(trust->lacks, sizeof trust->lacks, "%.100s is left as it is, so that Chromium trusts what it did: "
+			 "certutil is not there (install %s)", trust->databases[0], place_certutil_package(&world));
+		while (trust->database_count)
+			free(trust->databases[--trust->database_count]);
+	}
+	trust->authority = malloc(trust->pem_size);
+	if (!trust->authority)
+		return -ENOMEM;
+	memcpy(trust->authority, trust->pem, trust->pem_size);
+	return 0;
+}
+
 // --- the door -------------------------------------------------------------------
 
 static int set_up(struct trust *trust, const char *folder, char *const *environment)
@@ -383,6 +428,8 @@ static int set_up(struct trust *trust, const char *folder, char *const *environm
 		error = overlay_folders(trust, environment);
 	if (!error)
 		error = overlay_java(trust, environment);
+	if (!error)
+		error = double_databases(trust, environment);
 	return error ? error : set_environment(trust, environment);
 }
 
@@ -420,6 +467,15 @@ void trust_apply(const struct trust *trust, struct launch_options *options)
 	options->files = &trust->file;
 	options->file_count = trust->file_count;
 	options->environment = trust->environment;
+	options->databases = trust->databases;
+	options->database_count = trust->database_count;
+	options->authority = trust->authority;
+	options->authority_size = trust->pem_size;
+}
+
+const char *trust_lacks(const struct trust *trust)
+{
+	return trust->lacks[0] ? trust->lacks : NULL;
 }
 
 void trust_close(struct trust *trust)
@@ -432,6 +488,9 @@ void trust_close(struct trust *trust)
 	}
 	for (size_t i = 0; i < trust->added_count; i++)
 		free(trust->added[i]);
+	for (size_t i = 0; i < trust->database_count; i++)
+		free(trust->databases[i]);
+	free(trust->authority);
 	free(trust->file.path);
 	free(trust->file.bytes);
 	free(trust->environment);

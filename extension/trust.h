@@ -22,6 +22,8 @@ int trust_open(struct trust **out, const char *pem, size_t pem_size, const void 
 // Fills overlays, folder, files and environment of `options`; they stay owned by
 // the trust.
 void trust_apply(const struct trust *trust, struct launch_options *options);
+// A sentence about a store that the command will find without our authority, or NULL.
+const char *trust_lacks(const struct trust *trust);
 void trust_close(struct trust *trust);
 
 #endif

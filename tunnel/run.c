@@ -65,9 +65,12 @@ static int open_trust(struct run *r, struct launch_options *launch, char *why, s
 	const char *pem = authority_pem(authority, &pem_size);
 	const void *der = authority_der(authority, &der_size);
 	error = trust_open(&r->trust, pem, pem_size, der, der_size, folder, environ, why, why_size);
-	if (!error)
-		trust_apply(r->trust, launch);
-	return error;
+	if (error)
+		return error;
+	trust_apply(r->trust, launch);
+	if (trust_lacks(r->trust))
+		log_detail("%s", trust_lacks(r->trust));
+	return 0;
 }
 
 static int open_launch(struct run *r)

@@ -245,3 +245,46 @@ def test_outside_nothing_changes(t):
     for name in before:
         t.equal(during[name], before[name], f"{name} while it runs")
         t.equal(after[name], before[name], f"{name} afterwards")
+
+
+def make_database(t):
+    """An NSS database as Chromium makes it: its folder, below the command's home."""
+    t.need("certutil")
+    folder = f"{t.home}/.pki/nssdb"
+    t.tap(["sh", "-c", f"mkdir -m 700 -p {folder} && certutil -N -d sql:{folder} --empty-password"], straight=True).ok()
+    return folder
+
+
+def test_chromiums_database(t):
+    """Inside it trusts the authority and may be changed; outside it stays as it was."""
+    folder = make_database(t)
+    before = trees(folder)
+    done = t.tap(["sh", "-c", f"cd {folder} && certutil -L -d sql:. && stat -c %a . && certutil -D -n apptap -d sql:. && "
+                  "touch more && ls"]).ok()
+    t.equal([line.split()[1] for line in done.text.splitlines() if line.startswith("apptap")], ["C,,"], "trusted for servers")
+    t.equal(done.text.split()[-5:], ["700", "cert9.db", "key4.db", "more", "pkcs11.txt"], "its own")
+    t.equal(trees(folder), before, "the user's")
+
+
+def test_what_is_no_database_is_left_alone(t):
+    """A folder of that name with more in it than a database has is what it is, inside too."""
+    t.need("certutil")
+    folder = f"{t.home}/.pki/nssdb"
+    t.tap(["sh", "-c", f"mkdir -p {folder} && cd {folder} && touch cert9.db && for n in $(seq 20); do echo $n >$n; done"],
+                 straight=True).ok()
+    t.tap(["sh", "-c", f"cd {folder} && test ! -s cert9.db && ls | wc -l && touch more"]).ok()
+    t.true(os.path.exists(f"{folder}/more"), "it is the user's own")
+
+
+@only("user")
+def test_chromium(t):
+    """The browser itself, for an ordinary user."""
+    t.need("chromium")
+    make_database(t)
+    t.keep(nginx.serve(t))
+    done = t.tap(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={t.home}/chromium",
+                  "--dump-dom", "https://localhost/hello"], capture=True).ok()
+    t.has(done.text, "hello from 443 over HTTP/2.0")
+    opened = [f for f in done.flows if f.get("name") == "localhost"]
+    t.equal({f["verdict"] for f in opened}, {"opened"}, "verdicts")
+    t.equal(wireshark.column(done.capture, 'http2.headers.path == "/hello"', "http2.headers.method"), ["GET"], "as Wireshark reads it")

@@ -39,6 +39,7 @@ struct hall {
 	uid_t ring_uid;			// 0: nobody is given it
 	gid_t ring_gid;
 	int signals, capture_descriptor, finisher;
+	struct loop_traffic traffic;
 	bool no_capture;		// it was wanted and could not be opened
 	int (*in_thread)(void *of);	// hall_begin()'s
 	void *of;
@@ -191,7 +192,7 @@ static int open_tap(struct hall *h, const struct loop_inlet *inlet, struct proce
 	struct loop_parts loop = {
 		.inlet = *inlet, .mtu = h->options->mtu, .capture = h->capture, .finder = finder,
 		.house = h->house, .ends_with_capture = h->options->ends_with_capture, .policy = h->policy,
-		.fingerprints = h->options->flows_path != NULL,
+		.fingerprints = h->options->flows_path != NULL, .traffic = &h->traffic,
 	};
 
 	h->tap = tap_open(&tap);
@@ -239,6 +240,28 @@ struct loop *hall_loop(const struct hall *h)
 	return h->loop;
 }
 
+// --- counters ---------------------------------------------------------------
+
+// The second line is counted where packets cross the tunnel, the first where the capture
+// takes them: the same number, unless a filter or a limit is between.
+static void say_counters(const struct hall *h, void (*say)(const char *format, ...))
+{
+	const struct loop_traffic *t = &h->traffic;
+	struct capture_counters c;
+
+	capture_count(h->capture, &c);
+	say("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
+	    (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
+	    c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
+	if (c.plain)
+		say("%llu packets of plaintext", (unsigned long long)c.plain);
+	say("%llu packets crossed the tunnel, %llu bytes; the program's side had no room for %llu",
+	    (unsigned long long)t->packets, (unsigned long long)t->bytes, (unsigned long long)t->lost);
+	if (h->options->capture.serve)
+		say("%llu reader%s over TCP; slow ones have lost %llu packets", (unsigned long long)c.readers,
+		    c.readers == 1 ? "" : "s", (unsigned long long)c.lost);
+}
+
 // --- closing ----------------------------------------------------------------
 
 static bool close_capture(struct hall *h, struct capture_counters *counters)
@@ -248,6 +271,7 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 	if (!h->capture)
 		return !h->no_capture;
 	capture_count(h->capture, counters);
+	say_counters(h, log_detail);
 	if (counters->lost)
 		log_note("readers over TCP were too slow for %llu packets", (unsigned long long)counters->lost);
 	if (!capture_close(h->capture, h->why, sizeof(h->why)))
@@ -296,19 +320,6 @@ int hall_signals(const struct hall *h)
 	return h->signals;
 }
 
-static void say_counters(const struct hall *h)
-{
-	struct capture_counters c;
-
-	capture_count(h->capture, &c);
-	log_note("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
-		 (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
-		 c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
-	if (h->options->capture.serve)
-		log_note("%llu reader%s over TCP; slow ones have lost %llu packets", (unsigned long long)c.readers,
-			 c.readers == 1 ? "" : "s", (unsigned long long)c.lost);
-}
-
 static bool is_for_the_capture(const struct hall *h, uint32_t number)
 {
 	struct timespec now;
@@ -317,7 +328,7 @@ static bool is_for_the_capture(const struct hall *h, uint32_t number)
 		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (number == SIGUSR1)
-		say_counters(h);
+		say_counters(h, log_note);
 	else if (h->in_thread && !h->options->capture.rotate_size && !h->options->capture.rotate_seconds)
 		log_note("there is no next file: without -C or -G its folder is out of reach");
 	else

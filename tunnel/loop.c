@@ -93,10 +93,14 @@ static int write_loopback6(struct loop *l, const struct tun_packet *p)
 // again.
 static void write_packet(struct loop *l, const struct tun_packet *p)
 {
-	if (is_loopback6(p))
-		(void)write_loopback6(l, p);
-	else
-		(void)tun_write(l->parts.inlet.tunnel, p);
+	if (is_loopback6(p) ? write_loopback6(l, p) : tun_write(l->parts.inlet.tunnel, p))
+		l->parts.traffic->lost++;
+}
+
+static void count(struct loop *l, size_t size)
+{
+	l->parts.traffic->packets++;
+	l->parts.traffic->bytes += size;
 }
 
 static void on_output(void *context, const struct netstack_packet *p)
@@ -109,6 +113,7 @@ static void on_output(void *context, const struct netstack_packet *p)
 	};
 
 	read_clock(l);
+	count(l, t.size);
 	tap_to_app(l->parts.tap, &t);
 	write_packet(l, &t);
 }
@@ -129,6 +134,7 @@ static bool read_packet(struct loop *l)
 		}
 		return false;
 	}
+	count(l, (size_t)size);
 	if (packet_read(&view, bytes, (size_t)size))
 		return true;
 	struct iovec iov = {bytes, (size_t)size};

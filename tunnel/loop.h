@@ -36,6 +36,12 @@ struct loop_inlet {
 	void *of;
 };
 
+// What crossed the tunnel, counted where it does: IP packets and their bytes, whatever
+// became of them. `lost`: of those to the app, the ones that the device had no room for.
+struct loop_traffic {
+	uint64_t packets, bytes, lost;
+};
+
 // All borrowed.
 struct loop_parts {
 	struct loop_inlet inlet;
@@ -47,6 +53,7 @@ struct loop_parts {
 	struct tls_house *house;	// or NULL
 	struct policy *policy;
 	bool fingerprints;		// as session_parts'
+	struct loop_traffic *traffic;	// counted on until loop_close()'s end
 };
 
 int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size);

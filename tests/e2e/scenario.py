@@ -193,6 +193,7 @@ class Scenario:
     def __init__(self, folder, root, who, options, stack):
         self.folder, self.root, self.who, self.stack = folder, root, who, stack
         self.direct_mode, self.sanitized = options.direct, options.sanitized
+        self.large = options.large
         self.apptap = f"{root}/bin/apptap"
         self.pki = f"{root}/pki"
         self.home = f"{folder}/home"

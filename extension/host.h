@@ -24,7 +24,7 @@ struct host_address {
 // A sysctl that a program can notice and that each namespace has for itself.
 struct host_setting {
 	const char *name;	// below /proc/sys/net/
-	char value[128];
+	char value[1024];
 };
 
 struct host {

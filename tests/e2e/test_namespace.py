@@ -23,6 +23,7 @@ print(json.dumps({
     "limits": {n: resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith("RLIMIT_")},
     "ignored": status["SigIgn"], "blocked": status["SigBlk"], "caught": status["SigCgt"],
     "descriptors": {d: os.readlink("/proc/self/fd/" + d) for d in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + d)},
+    "ports": [open("/proc/sys/net/ipv4/ip_local_" + n).read() for n in ("port_range", "reserved_ports")],
     "environment": dict(os.environ), "tty": [os.isatty(d) for d in (0, 1, 2)],
     "no_new_privileges": status["NoNewPrivs"], "seccomp": status["Seccomp"], "dumpable": os.access("/proc/self/environ", os.R_OK),
 }))

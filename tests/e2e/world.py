@@ -83,6 +83,12 @@ def enter(root):
         pass    # an ordinary user's runner: the machine's own node has to do
 
 
+# Ports that the kernel might choose and Wireshark takes for EtherCAT's, BACnet's and the like,
+# whatever is said there: tcp.port and udp.port in `tshark -G decodes`.
+NOT_TLS = ("34962,34980,37008,41170,44321,44322,44818,45564,47000,47808,48049,48898,49999,54328,56000,56001,56500,56501,"
+           "57000,57001,57032,57033,57500,57501,57532,57533,59000,59001,59032,59033,59500,59501,59532,59533,60001")
+
+
 def furnish_network():
     """Loopback, the outside addresses on it, and the three ways not to arrive."""
     # A namespace may choose only what tcp_allowed_congestion_control lists.
@@ -90,6 +96,7 @@ def furnish_network():
         with contextlib.suppress(OSError):
             write("/proc/sys/net/ipv4/tcp_congestion_control", name)
             break
+    write("/proc/sys/net/ipv4/ip_local_reserved_ports", NOT_TLS)
     write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647" if os.getuid() == 0 else "0 0")
     lines = ["link set lo up",
              f"addr add {OUTSIDE4}/32 dev lo", f"addr add {OUTSIDE6}/128 dev lo nodad",

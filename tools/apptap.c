@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/commands.h"
+#include "tools/usage.h"
 #include "tunnel/hall.h"
 
 static void help(FILE *to)
@@ -31,12 +32,6 @@ static void help(FILE *to)
 	fputs("\noptions of local beside those, --no-wait excepted:\n", to);
 	command_local_help(to);
 	fputs("\nThe exit status is COMMAND's. More in apptap(1).\n", to);
-}
-
-int usage_error(const char *command, const char *sentence)
-{
-	fprintf(stderr, "apptap: %s; see apptap %s%s--help\n", sentence, command, command[0] ? " " : "");
-	return HALL_USAGE;
 }
 
 // Wireshark calls what is in its extcap folder without a subcommand.

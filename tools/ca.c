@@ -10,6 +10,7 @@
 #include "tools/caller.h"
 #include "tools/commands.h"
 #include "tools/stores.h"
+#include "tools/usage.h"
 #include "tunnel/hall.h"
 
 static int refuse(const char *why)

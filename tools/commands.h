@@ -23,7 +23,4 @@ void command_extcap_help(FILE *to);
 // 0, or -1 with a sentence.
 int authority_folder(char *out, size_t size, char *why, size_t why_size);
 
-// "apptap: SENTENCE" and how to get help; returns the usage error's status.
-int usage_error(const char *command, const char *sentence);
-
 #endif

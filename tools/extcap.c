@@ -14,6 +14,7 @@
 #include "pcap/filter.h"
 #include "tools/commands.h"
 #include "tools/options.h"
+#include "tools/usage.h"
 #include "tunnel/hall.h"
 
 #define PASS(name, word)                                                                           \

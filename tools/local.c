@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/stores.h"
 #include "tools/tapping.h"
+#include "tools/usage.h"
 
 enum { CIDRS = 64 };
 

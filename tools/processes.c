@@ -21,6 +21,7 @@
 #include "tools/commands.h"
 #include "tools/harmless.h"
 #include "tools/options.h"
+#include "tools/usage.h"
 #include "tunnel/hall.h"
 
 struct asked {

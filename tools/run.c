@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/stores.h"
 #include "tools/tapping.h"
+#include "tools/usage.h"
 
 struct asked {
 	struct tapping tapping;

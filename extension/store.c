@@ -181,6 +181,8 @@ int store_install(const struct store_options *options, const char *pem, size_t s
 	}
 	for (int i = 0; i < KINDS && !work.error; i++) {
 		work.kind = kinds[i];
+		if (options->users_only && work.kind->is_system)
+			continue;
 		kinds[i]->find(&work.world, work.name, add_found, &work);
 	}
 	return end(&work, why, why_size);

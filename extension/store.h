@@ -37,6 +37,7 @@ struct store_options {
 	uid_t uid;		// theirs, and as whom they are changed
 	gid_t gid;
 	bool system;		// may change what is the system's: we are root
+	bool users_only;	// does not ask for it at all
 	pid_t run;		// 0: for good; else for as long as that process runs
 	const char *root;	// NULL: this machine; else a tree like it, for tests
 	void (*report)(void *context, const struct store_news *news);

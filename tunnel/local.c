@@ -19,10 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "extension/custodian.h"
 #include "extension/process.h"
-#include "tls/authority.h"
 #include "tunnel/choice.h"
+#include "tunnel/custody.h"
 #include "tunnel/log.h"
 #include "tunnel/sandbox.h"
 
@@ -39,32 +38,6 @@ struct local {
 	int rules;		// sandbox_rules()'
 	bool unguarded;
 };
-
-// --- who trusts the authority -----------------------------------------------
-
-static int open_trust(struct local *l)
-{
-	const struct authority *authority = hall_authority(l->hall);
-	char why[512];
-	size_t size;
-
-	if (!l->options->trust)
-		return 0;
-	const char *pem = authority_pem(authority, &size);
-	int failed = custodian_open(&l->custodian, l->options->trust, pem, size, authority_fingerprint(authority),
-				    why, sizeof(why));
-	if (failed < 0)
-		log_error("the authority was put nowhere: %s", why);
-	return failed < 0 ? failed : 0;
-}
-
-static void close_trust(struct local *l)
-{
-	char why[512];
-
-	if (custodian_close(&l->custodian, why, sizeof(why)))
-		log_error("the authority may still be trusted here: %s; \"apptap ca uninstall\" takes it out", why);
-}
 
 // --- what is tapped ---------------------------------------------------------
 
@@ -358,7 +331,7 @@ int local(const struct local_options *options)
 	if (choice_open(&l.choice, options->spec, options->spec_file))
 		return HALL_USAGE;
 	char *tapped[] = {(char *)"local", (char *)choice_words(l.choice), NULL};
-	if (!hall_open(&l.hall, &options->hall, tapped) && !open_trust(&l) && !open_redirect(&l) && !begin(&l)) {
+	if (!hall_open(&l.hall, &options->hall, tapped) && !custody_open(&l.custodian, options->trust, hall_authority(l.hall)) && !open_redirect(&l) && !begin(&l)) {
 		log_note("tapping %s on %s; Ctrl-C ends it", choice_words(l.choice), redirect_device(l.redirect));
 		loop_run(hall_loop(l.hall));
 		status = l.unguarded ? HALL_INCOMPLETE : 0;
@@ -366,7 +339,7 @@ int local(const struct local_options *options)
 	status = hall_close(l.hall, status);
 	process_close(l.finder);
 	redirect_close(l.redirect);
-	close_trust(&l);
+	custody_close(&l.custodian);
 	choice_close(l.choice);
 	return status;
 }

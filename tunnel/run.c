@@ -19,6 +19,7 @@
 #include "extension/process.h"
 #include "extension/trust.h"
 #include "tls/authority.h"
+#include "tunnel/custody.h"
 #include "tunnel/log.h"
 
 struct run {
@@ -29,6 +30,7 @@ struct run {
 	struct process_finder *finder;
 	bool ended, over, leave;
 	int status;			// as from waitpid
+	struct custodian custodian;
 };
 
 // --- opening ----------------------------------------------------------------
@@ -201,7 +203,8 @@ int run(const struct run_options *options)
 	struct run r = {.options = options};
 	int status = HALL_UNAVAILABLE;
 
-	if (hall_open(&r.hall, &options->hall, options->argv) || open_launch(&r))
+	if (hall_open(&r.hall, &options->hall, options->argv) ||
+	    custody_open(&r.custodian, options->trust, hall_authority(r.hall)) || open_launch(&r))
 		goto out;
 	struct loop_inlet inlet = {
 		.tunnel = launch_tunnel(r.launch), .write_loopback6 = write_loopback6, .inside = inside, .of = &r,
@@ -213,5 +216,6 @@ out:
 	process_close(r.finder);
 	launch_close(r.launch, r.leave);
 	trust_close(r.trust);
+	custody_close(&r.custodian);
 	return status;
 }

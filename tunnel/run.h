@@ -6,12 +6,14 @@
 
 #include <stdbool.h>
 
+#include "extension/store.h"
 #include "tunnel/hall.h"
 
 struct run_options {
 	struct hall_options hall;
 	char *const *argv;		// the command, NULL at its end
 	bool no_wait;
+	const struct store_options *trust;	// the user's own databases; NULL: none of them
 };
 
 // As a shell says it.

@@ -4,6 +4,7 @@
 import hashlib
 import os
 import stat
+import subprocess
 
 from e2e import wireshark
 from e2e.scenario import Skip, only
@@ -224,8 +225,6 @@ def trees(*places):
 
 def test_outside_nothing_changes(t):
     """While the command runs and after it: the same stores, mounts, devices, routes and rules outside."""
-    import subprocess
-
     def surroundings():
         def ip(*arguments):
             return subprocess.run(["ip", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -288,3 +287,58 @@ def test_chromium(t):
     opened = [f for f in done.flows if f.get("name") == "localhost"]
     t.equal({f["verdict"] for f in opened}, {"opened"}, "verdicts")
     t.equal(wireshark.column(done.capture, 'http2.headers.path == "/hello"', "http2.headers.method"), ["GET"], "as Wireshark reads it")
+
+
+def in_database(folder):
+    """The names in an NSS database."""
+    done = subprocess.run(["certutil", "-L", "-d", f"sql:{folder}"], stdout=subprocess.PIPE, text=True, check=True)
+    return [line.split()[0] for line in done.stdout.splitlines() if line.split()[1:] == ["C,,"]]
+
+
+def make_profile(t):
+    """As Firefox has it: the database lies among all else."""
+    t.need("certutil")
+    folder = f"{t.home}/.mozilla/firefox/x.default"
+    t.tap(["sh", "-c", f"mkdir -p {folder} && certutil -N -d sql:{folder} --empty-password && touch {folder}/prefs.js"],
+          straight=True).ok()
+    return folder
+
+
+def test_trusted_while_it_runs(t):
+    """--trust: Firefox's database holds the authority until apptap ends, however it ends."""
+    folder = make_profile(t)
+    t.equal(t.tap(t.python("pass"), options=("-v",)).ok().said.count("NSS"), 0, "without it nothing is touched")
+    for how in "ends", "is killed":
+        running = t.start(t.python("import sys; print('here', flush=True); sys.stdin.read()"), stdin=subprocess.PIPE,
+                          options=("--trust",))
+        running.expect("here")
+        t.equal([name[:7] for name in in_database(folder)], ["apptap-"], "while it runs")
+        if how == "ends":
+            running.process.stdin.close()
+            running.wait().ok()
+        else:
+            running.process.kill()
+            running.process.wait()
+        t.until(lambda: in_database(folder) == [], f"nothing is left when it {how}")
+    t.true(os.path.exists(f"{folder}/prefs.js"), "the profile")
+
+
+@only("user", limit=60)
+def test_firefox(t):
+    """The browser itself, for an ordinary user."""
+    t.need("firefox-esr")
+    look = ["firefox-esr", "--headless", "--screenshot", f"{t.home}/shown.png"]
+    # A profile is made at the first start.
+    t.tap([*look, "about:blank"], straight=True, limit=60)
+    t.keep(nginx.serve(t))
+    done = t.tap([*look, "https://localhost/hello"], capture=True, limit=60, options=("--trust",))
+    opened = [f for f in done.flows if f.get("name") == "localhost"]
+    t.true(opened, "it came to the server")
+    t.equal({f["verdict"] for f in opened}, {"opened"}, "verdicts")
+    t.has(nginx.access(t), "GET /hello HTTP/2.0")
+
+
+def test_trust_of_nothing(t):
+    done = t.tool("run", "--trust", "--tls", "pass", "true")
+    t.equal(done.status, 64, "status")
+    t.has(done.said, "--trust")

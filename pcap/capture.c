@@ -51,30 +51,39 @@ static bool wanted(const struct capture *capture, const struct capture_process *
 	return false;
 }
 
-static void note_wanted(struct capture *capture, uint32_t number, bool is)
-{
-	if (capture->unwanted && number)
-		capture->unwanted[number] = !is;
-}
-
 static bool of_wanted(const struct capture *capture, uint32_t number)
 {
-	return !capture->unwanted || !capture->unwanted[roster_find(&capture->roster, number) ? number : 0];
+	if (!capture->unwanted)
+		return true;
+	return roster_find(&capture->roster, number) && !capture->unwanted[roster_place(number)];
+}
+
+static uint32_t add(struct capture *capture, const struct capture_process *process)
+{
+	uint32_t leaving = roster_leaving(&capture->roster), number;
+
+	if (leaving)
+		EACH_WAY(capture, outlet)
+			outlet_forget_process(outlet, leaving);
+	number = roster_add(&capture->roster, process);
+	if (capture->unwanted && number)
+		capture->unwanted[roster_place(number)] = !wanted(capture, process);
+	return number;
 }
 
 uint32_t capture_process(struct capture *capture, const struct capture_process *process)
 {
-	bool is = wanted(capture, process);
 	uint32_t number;
 
 	if (stopped(capture))
 		return 0;
-	number = roster_add(&capture->roster, process);
-	note_wanted(capture, number, is);
-	if (number && is)
-		EACH_WAY_OF(capture, WIRE, outlet)
-			outlet_process(outlet, number);
-	return number;
+	number = roster_same(&capture->roster, process);
+	return number ? number : add(capture, process);
+}
+
+bool capture_knows(const struct capture *capture, uint32_t number)
+{
+	return roster_find(&capture->roster, number);
 }
 
 // --- held flows -----------------------------------------------------------------
@@ -158,6 +167,7 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 
 	if (!size || stopped(capture))
 		return;
+	roster_use(&capture->roster, packet->process);
 	if (!of_wanted(capture, packet->process) || !admit(capture, packet, size)) {
 		capture->counters.filtered++;
 		return;
@@ -190,6 +200,7 @@ static void put_plain(void *context, const struct capture_packet *packet)
 
 	bool taken = false;
 
+	roster_use(&capture->roster, packet->process);
 	EACH_WAY_OF(capture, PLAINTEXT, outlet)
 		taken |= outlet_packet(outlet, packet, size, true);
 	capture->counters.plain += taken;
@@ -260,6 +271,11 @@ struct stream *capture_plain_open(struct capture *capture, const struct capture_
 	if (stream)
 		stream_begin(stream, plain->time, plain->comment);
 	return stream;
+}
+
+void capture_plain_owner(struct stream *stream, uint32_t process)
+{
+	stream_owner(stream, process);
 }
 
 void capture_plain_data(struct stream *stream, bool outgoing, const void *bytes, size_t size, uint64_t time)

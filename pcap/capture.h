@@ -70,11 +70,12 @@ struct capture_options {
 // can be refused without touching the file (a wrong filter) is.
 int capture_open(struct capture **out, const struct capture_options *options, char *why, size_t why_size);
 
-// A process, named once; the answer is its number for capture_packet (> 0). In
-// pcapng: an interface of its own (the name "curl[4123]", description: path and
+// A process; the answer is its number for capture_packet (> 0), the same for the same
+// one. It is good for as long as capture_knows() it: of more than ROSTER_MOST processes
+// the one that was longest without a packet is forgotten, and may be named again. In
+// pcapng, once it has packets: an interface of its own (the name "curl[4123]", description: path and
 // arguments), and a Darwin process block (0x80000001). Strings are copied; any
-// may be NULL. The answer is 0 ("nobody's") once 65,536 have been named, and on
-// a dead capture.
+// may be NULL. The answer is 0 ("nobody's") without memory, and on a dead capture.
 struct capture_process {
 	int32_t pid, parent;
 	uint32_t uid;
@@ -83,6 +84,7 @@ struct capture_process {
 	const char *container;		// its name or number; or NULL
 };
 uint32_t capture_process(struct capture *capture, const struct capture_process *process);
+bool capture_knows(const struct capture *capture, uint32_t process);
 
 struct capture_packet {
 	uint64_t time;			// ns since the epoch
@@ -112,6 +114,8 @@ struct capture_plain {
 // The conversation, which begins here. NULL: it is not wanted (a filter looks
 // at its first packet, on the port it really had), or there is no memory.
 struct stream *capture_plain_open(struct capture *capture, const struct capture_plain *plain);
+// Its process by its present number, where that is another by now.
+void capture_plain_owner(struct stream *stream, uint32_t process);
 void capture_plain_data(struct stream *stream, bool outgoing, const void *bytes, size_t size, uint64_t time);
 void capture_plain_finish(struct stream *stream, bool outgoing, uint64_t time);
 void capture_plain_reset(struct stream *stream, bool outgoing, uint64_t time);

@@ -16,8 +16,9 @@
 #include <time.h>
 
 #include "pcap/pcapng.h"
+#include "pcap/text.h"
 
-enum { NS_PER_S = 1000000000 };
+enum { NS_PER_S = 1000000000, COMMAND_MOST = 4096 };
 
 // Darwin tells processes of one number apart by a UUID (RFC 9562, version 8:
 // made as its maker likes). Ours follows from number and start, so that two
@@ -49,9 +50,36 @@ static void started(char *text, size_t size, uint64_t start)
 		*text = 0;
 }
 
+// Not "/usr/bin/curl curl https://example.com/": how a program is called says its path
+// once more, mostly.
+static const char *behind_own_name(const char *arguments, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *own[] = { path, slash ? slash + 1 : path };
+
+	for (int i = 0; i < 2; i++) {
+		size_t size = strlen(own[i]);
+
+		if (size && !strncmp(arguments, own[i], size) && (!arguments[size] || arguments[size] == ' '))
+			return arguments + size;
+	}
+	return NULL;
+}
+
+// Path and arguments, on one line.
+static void tell_command(char *to, size_t room, const struct capture_process *process)
+{
+	const char *path = process->path && *process->path ? process->path : name_of(process);
+	const char *arguments = process->arguments ? process->arguments : "";
+	const char *behind = behind_own_name(arguments, path);
+	char text[2 * COMMAND_MOST];
+
+	snprintf(text, sizeof(text), "%s%s%s", path, behind || !*arguments ? "" : ": ", behind ? behind : arguments);
+	text_line(to, room, text);
+}
+
 static char *describe(const struct capture_process *process)
 {
-	char when[64], uid[16], parent[32] = "", *text;
+	char command[COMMAND_MOST], when[64], uid[16], parent[32] = "", *text;
 	const char *user = process->user, *container = process->container;
 
 	snprintf(uid, sizeof(uid), "uid %u", process->uid);
@@ -62,10 +90,9 @@ static char *describe(const struct capture_process *process)
 		snprintf(parent, sizeof(parent), ", parent %d", process->parent);
 	if (!container || !*container)
 		container = NULL;
-	if (asprintf(&text, "%s%s%s (%s%s%s%s%s)", process->path ? process->path : name_of(process),
-		     process->arguments && *process->arguments ? " " : "",
-		     process->arguments ? process->arguments : "", user, when, parent,
-		     container ? ", container " : "", container ? container : "") < 0)
+	tell_command(command, sizeof(command), process);
+	if (asprintf(&text, "%s (%s%s%s%s%s)", command, user, when, parent, container ? ", container " : "",
+		     container ? container : "") < 0)
 		return NULL;
 	return text;
 }

@@ -90,8 +90,6 @@ static int prepare(struct capture *capture, const struct capture_options *option
 	if (options->only_pids || options->only_names) {
 		capture->unwanted = calloc(ROSTER_MOST + 1, sizeof(bool));
 		failed |= !capture->unwanted;
-		if (!failed)
-			capture->unwanted[0] = true;
 	}
 	capture->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (failed || capture->event < 0) {

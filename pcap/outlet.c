@@ -10,9 +10,11 @@
 // A held packet does not know yet which file it will be in: it is encoded with
 // its source's number (below), which is turned into the file's when it is let go.
 //
-// A source is a process's packets, or its plaintext: twice the process's
-// number, and one more for plaintext. Each that has packets is an interface of
-// the file; `sources` says which, and counts anew in each file.
+// A source is a process's packets, or its plaintext: twice the process's place
+// in the roster, and one more for plaintext. Each that has packets is an interface
+// of the file; `sources` says which, and counts anew in each file. When another
+// process gets the place, what is held of the former's is let go first, and what
+// was counted of it is written.
 //
 // What is held is bounded thrice: a flow by hold_time and hold_bytes, all of
 // them together by the size of the queue and by HELD_MOST. Beyond any of these
@@ -37,13 +39,12 @@
 
 enum { HELD_MOST = 65536 /* flows */, NAME_MOST = 4096 };
 
-struct interface {
-	uint64_t received, accepted, first, last;
-};
-
 struct source {
+	uint32_t number;	// of the process itself
+	uint32_t held;		// packets
 	uint32_t interface;	// 1 more than its number in the present file; 0: none yet
 	uint32_t process;	// likewise its process block's
+	uint64_t received, accepted, first, last;	// in the present file
 };
 
 struct outlet {
@@ -57,8 +58,7 @@ struct outlet {
 	struct ring ring;
 	struct source *sources;
 	uint32_t source_room;
-	struct interface *interfaces;
-	uint32_t interface_count, interface_room, process_count;
+	uint32_t interface_count, process_count;
 	unsigned file;
 	uint64_t file_packets, last_time, held_too_long;
 	int folder;
@@ -67,27 +67,13 @@ struct outlet {
 
 // --- interfaces -----------------------------------------------------------------
 
-static int add_interface(struct outlet *outlet)
-{
-	if (outlet->interface_count == outlet->interface_room) {
-		uint32_t room = outlet->interface_room ? 2 * outlet->interface_room : 16;
-		struct interface *list = realloc(outlet->interfaces, room * sizeof(*list));
-
-		if (!list)
-			return -ENOMEM;
-		outlet->interfaces = list;
-		outlet->interface_room = room;
-	}
-	outlet->interfaces[outlet->interface_count++] = (struct interface){ 0 };
-	return 0;
-}
-
 static struct source *source_at(struct outlet *outlet, uint32_t number)
 {
-	if (number >= outlet->source_room) {
+	// Its twin too: one growth for both.
+	if ((number | 1) >= outlet->source_room) {
 		uint32_t room = outlet->source_room ? outlet->source_room : 16;
 
-		while (room <= number)
+		while (room <= (number | 1))
 			room *= 2;
 		struct source *list = realloc(outlet->sources, room * sizeof(*list));
 		if (!list)
@@ -99,42 +85,42 @@ static struct source *source_at(struct outlet *outlet, uint32_t number)
 	return &outlet->sources[number];
 }
 
-// The process block is the process's, whatever its sources.
-static int describe(struct outlet *outlet, struct blocks *to, uint32_t number, struct source *source)
+// NULL without memory. Nobody's, too, for a number that is no process's any more.
+static struct source *source_of(struct outlet *outlet, uint32_t process, bool plain)
 {
-	const struct capture_process *process = roster_find(outlet->options.roster, number / 2);
-	const struct source *twin = &outlet->sources[number ^ 1];
-	int error = identity_interface(&outlet->options.identity, to, process, number & 1);
+	bool stands = roster_find(outlet->options.roster, process);
+	struct source *source = source_at(outlet, 2 * (stands ? roster_place(process) : 0) + plain);
 
-	source->interface = outlet->interface_count;
-	source->process = twin->process;
+	if (source)
+		source->number = stands ? process : 0;
+	return source;
+}
+
+// The process block is the process's, whatever its sources.
+static int describe(struct outlet *outlet, struct blocks *to, struct source *source)
+{
+	const struct capture_process *process = roster_find(outlet->options.roster, source->number);
+	size_t at = source - outlet->sources;
+	int error = identity_interface(&outlet->options.identity, to, process, at & 1);
+
+	source->process = outlet->sources[at ^ 1].process;
 	if (!process || source->process || error)
 		return error;
 	source->process = ++outlet->process_count;
 	return identity_process(to, process);
 }
 
-// The source with an interface in the present file; NULL without memory.
-static struct source *declare(struct outlet *outlet, uint32_t number)
+// It has an interface in the present file from here.
+static void declare(struct outlet *outlet, struct source *source)
 {
-	// Its twin first: one growth for both.
-	struct source *source = source_at(outlet, number | 1) ? source_at(outlet, number) : NULL;
 	struct blocks *to;
 
-	if (!source || source->interface)
-		return source;
-	if (add_interface(outlet))
-		return NULL;
-	source->interface = outlet->interface_count;
+	if (source->interface)
+		return;
+	source->interface = ++outlet->interface_count;
 	to = outlet->classic ? NULL : writer_begin(outlet->writer);
 	if (to)
-		writer_end(outlet->writer, describe(outlet, to, number, source));
-	return source;
-}
-
-void outlet_process(struct outlet *outlet, uint32_t process)
-{
-	declare(outlet, 2 * process);
+		writer_end(outlet->writer, describe(outlet, to, source));
 }
 
 // --- secrets and names ------------------------------------------------------------
@@ -183,30 +169,33 @@ void outlet_name(struct outlet *outlet, const void *address, size_t size, const 
 // --- files ------------------------------------------------------------------------
 
 // Nothing is ever dropped, and the file says so.
+static void write_statistics_of(struct outlet *outlet, const struct source *source)
+{
+	struct pcapng_statistics statistics = {
+		.interface = source->interface - 1, .first = source->first, .last = source->last,
+		.received = source->received, .accepted = source->accepted,
+	};
+	struct blocks *to = source->accepted && !outlet->classic ? writer_begin(outlet->writer) : NULL;
+
+	if (to)
+		writer_end(outlet->writer, pcapng_statistics(to, &statistics));
+}
+
 static void write_statistics(struct outlet *outlet)
 {
-	for (uint32_t i = 0; !outlet->classic && i < outlet->interface_count; i++) {
-		const struct interface *interface = &outlet->interfaces[i];
-		struct pcapng_statistics statistics = {
-			.interface = i, .first = interface->first, .last = interface->last,
-			.received = interface->received, .accepted = interface->accepted,
-		};
-		struct blocks *to = interface->accepted ? writer_begin(outlet->writer) : NULL;
-
-		if (to)
-			writer_end(outlet->writer, pcapng_statistics(to, &statistics));
-	}
+	for (uint32_t i = 0; i < outlet->source_room; i++)
+		write_statistics_of(outlet, &outlet->sources[i]);
 }
 
 // What every file begins with: interface 0 stands for nobody's packets.
 static int make_header(struct outlet *outlet, struct blocks *to)
 {
-	struct source *nobody = source_at(outlet, 1) ? source_at(outlet, 0) : NULL;
+	struct source *nobody = source_at(outlet, 0);
 	int error;
 
-	if (!nobody || add_interface(outlet))
+	if (!nobody)
 		return -ENOMEM;
-	nobody->interface = outlet->interface_count;
+	nobody->interface = ++outlet->interface_count;
 	if (outlet->options.classic) {
 		classic_close(outlet->classic);
 		outlet->classic = NULL;
@@ -227,7 +216,8 @@ static void begin_file(struct outlet *outlet)
 	if (writer_stopped(outlet->writer))
 		return;
 	write_statistics(outlet);
-	memset(outlet->sources, 0, outlet->source_room * sizeof(*outlet->sources));
+	for (struct source *at = outlet->sources; at < outlet->sources + outlet->source_room; at++)
+		*at = (struct source){ .number = at->number, .held = at->held };
 	outlet->interface_count = outlet->process_count = 0;
 	outlet->file_packets = 0;
 	outlet->file++;
@@ -271,12 +261,12 @@ void outlet_turn(struct outlet *outlet, uint64_t time)
 
 // --- held flows -----------------------------------------------------------------
 
-static void count(struct interface *interface, uint64_t time)
+static void count(struct source *source, uint64_t time)
 {
-	interface->received++;
-	if (!interface->accepted++)
-		interface->first = time;
-	interface->last = time;
+	source->received++;
+	if (!source->accepted++)
+		source->first = time;
+	source->last = time;
 }
 
 static void renumber(struct outlet *outlet, struct blocks *blocks)
@@ -285,11 +275,14 @@ static void renumber(struct outlet *outlet, struct blocks *blocks)
 
 	for (size_t i = 0; i < blocks->count; at = blocks->list[i++].end) {
 		uint8_t *block = blocks->bytes + at;
-		const struct source *source;
+		struct source *source;
 
-		if (!pcapng_is_packet(block) || !(source = declare(outlet, pcapng_interface_of(block))))
+		if (!pcapng_is_packet(block))
 			continue;
-		count(&outlet->interfaces[source->interface - 1], pcapng_time_of(block));
+		source = &outlet->sources[pcapng_interface_of(block)];
+		source->held--;
+		declare(outlet, source);
+		count(source, pcapng_time_of(block));
 		pcapng_renumber(block, source->interface - 1, (int64_t)source->process - 1);
 	}
 }
@@ -418,29 +411,30 @@ static int encode(struct outlet *outlet, struct blocks *to, const struct capture
 }
 
 static bool put_held(struct outlet *outlet, struct held *held, const struct capture_packet *packet,
-		     const struct frame *frame, uint32_t source)
+		     const struct frame *frame, struct source *source)
 {
 	size_t before = held->blocks.size;
 
-	if (encode(outlet, &held->blocks, packet, frame, source, source > 1 ? 0 : -1)) {
+	if (encode(outlet, &held->blocks, packet, frame, source - outlet->sources, source->number ? 0 : -1)) {
 		let_go_early(outlet, held);	// no memory to hold it in
 		return false;
 	}
+	source->held++;
 	keep_bounds(outlet, held, held->blocks.size - before);
 	return true;
 }
 
 static bool put(struct outlet *outlet, const struct capture_packet *packet, const struct frame *frame,
-		uint32_t number)
+		struct source *source)
 {
 	struct blocks *to;
 
 	turn_if_due(outlet);
 	repeat_secrets(outlet, packet->flow);
-	const struct source *source = declare(outlet, number);
-	if (outlet->ending || !source)
+	if (outlet->ending)
 		return false;
-	count(&outlet->interfaces[source->interface - 1], packet->time);
+	declare(outlet, source);
+	count(source, packet->time);
 	to = writer_begin(outlet->writer);
 	if (to)
 		writer_end(outlet->writer, encode(outlet, to, packet, frame, source->interface - 1,
@@ -449,10 +443,9 @@ static bool put(struct outlet *outlet, const struct capture_packet *packet, cons
 	return true;
 }
 
-static void put_link(const struct outlet *outlet, struct frame *frame, const struct capture_packet *packet,
-		     uint32_t number)
+static void put_link(const struct outlet *outlet, struct frame *frame, const struct capture_packet *packet)
 {
-	const struct capture_process *process = roster_find(outlet->options.roster, number);
+	const struct capture_process *process = roster_find(outlet->options.roster, packet->process);
 
 	if (outlet->options.identity.linktype == PKTAP_LINKTYPE) {
 		frame->link_size = PKTAP_SIZE;
@@ -467,8 +460,7 @@ static void put_link(const struct outlet *outlet, struct frame *frame, const str
 bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain)
 {
 	uint32_t kept_most = outlet->options.kept_most;
-	uint32_t process = roster_find(outlet->options.roster, packet->process) ? packet->process : 0;
-	uint32_t source = 2 * process + plain;
+	struct source *source;
 	struct held *held = packet->flow ? hold_find(outlet->hold, packet->flow) : NULL;
 	struct frame frame = {
 		.time = packet->time, .iov = packet->iov, .count = packet->count, .size = size,
@@ -479,7 +471,10 @@ bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 	if (outlet->ending || writer_stopped(outlet->writer))
 		return false;
 	outlet->last_time = packet->time;
-	put_link(outlet, &frame, packet, process);
+	put_link(outlet, &frame, packet);
+	source = source_of(outlet, packet->process, plain);
+	if (!source)
+		return false;
 	if (held && put_held(outlet, held, packet, &frame, source))
 		return true;
 	return put(outlet, packet, &frame, source);
@@ -487,8 +482,29 @@ bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 
 void outlet_passed_over(struct outlet *outlet, uint32_t process)
 {
-	if (2 * process < outlet->source_room && outlet->sources[2 * process].interface)
-		outlet->interfaces[outlet->sources[2 * process].interface - 1].received++;
+	struct source *source = source_of(outlet, process, false);
+
+	if (source)
+		source->received++;
+}
+
+static void forget_source(struct outlet *outlet, struct source *source)
+{
+	struct held *held;
+
+	// It may be any flow's; the oldest have waited longest.
+	while (source->held && (held = hold_oldest(outlet->hold)))
+		let_go_early(outlet, held);
+	write_statistics_of(outlet, source);
+	*source = (struct source){ 0 };
+}
+
+void outlet_forget_process(struct outlet *outlet, uint32_t process)
+{
+	uint32_t number = 2 * roster_place(process);
+
+	for (int plain = 0; plain < 2 && number < outlet->source_room; plain++)
+		forget_source(outlet, &outlet->sources[number + plain]);
 }
 
 // --- news -----------------------------------------------------------------------
@@ -586,7 +602,6 @@ static void release(struct outlet *outlet)
 	blocks_free(&outlet->said);
 	if (outlet->folder >= 0)
 		close(outlet->folder);
-	free(outlet->interfaces);
 	free(outlet->sources);
 	free(outlet);
 }

@@ -39,13 +39,13 @@ struct outlet_options {
 // 0, or -errno with a sentence. What can be refused without touching the file is.
 int outlet_open(struct outlet **out, const struct outlet_options *options, char *why, size_t why_size);
 
-// An interface for the process, if there is none yet; packets do it themselves.
-void outlet_process(struct outlet *outlet, uint32_t process);
 // `size`: IP bytes; `plain`: not as it was on the wire. The filter took it. False:
 // it is one too many.
 bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain);
 // One that the filter did not take.
 void outlet_passed_over(struct outlet *outlet, uint32_t process);
+// Its place in the roster goes to another.
+void outlet_forget_process(struct outlet *outlet, uint32_t process);
 
 void outlet_hold(struct outlet *outlet, uint64_t flow, uint64_t now);
 void outlet_secret(struct outlet *outlet, uint64_t flow, const char *line);

@@ -229,6 +229,11 @@ void stream_reset(struct stream *stream, bool outgoing, uint64_t time)
 	stream->over = true;
 }
 
+void stream_owner(struct stream *stream, uint32_t process)
+{
+	stream->options.process = process;
+}
+
 void stream_close(struct stream *stream)
 {
 	free(stream);

@@ -34,6 +34,8 @@ void stream_begin(struct stream *stream, uint64_t time, const char *comment);
 void stream_data(struct stream *stream, bool outgoing, const void *bytes, size_t size, uint64_t time);
 void stream_finish(struct stream *stream, bool outgoing, uint64_t time);
 void stream_reset(struct stream *stream, bool outgoing, uint64_t time);
+// By its present number.
+void stream_owner(struct stream *stream, uint32_t process);
 void stream_close(struct stream *stream);
 
 // The port on which readers decode what a TLS port has inside. `protocol` is

@@ -59,6 +59,31 @@ void text_clean(char *to, const char *text, size_t size)
 	}
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+void text_line(char *to, size_t room, const char *text)
+{
+	size_t used = 0;
+
+	while (is_space(*text))
+		text++;
+	for (; *text && used < room; text++)
+		if (!is_space(*text))
+			to[used++] = *text;
+		else if (!is_space(text[1]) && text[1])
+			to[used++] = ' ';
+	if (used == room) {
+		to[room - 1] = 0;
+		used = text_cut(to, room - 4);
+		memcpy(to + used, "...", 3);
+		used += 3;
+	}
+	to[used] = 0;
+}
+
 bool text_is_utf8(const char *text, size_t size)
 {
 	size_t n;

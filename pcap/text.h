@@ -18,6 +18,10 @@ size_t text_cut(const char *text, size_t most);
 // `size` bytes of `text`, made clean, to `to`; no zero is added.
 void text_clean(char *to, const char *text, size_t size);
 
+// As one line of at most `room` - 1 bytes and a zero: white space of any length is a
+// single space, and what is cut off is "...". Not made clean. `room` is 8 at least.
+void text_line(char *to, size_t room, const char *text);
+
 // Well-formed UTF-8, whatever its characters.
 bool text_is_utf8(const char *text, size_t size);
 

@@ -27,7 +27,7 @@ struct capture {
 	struct server *server;
 	struct capture_filter *filter;
 	struct roster roster;
-	bool *unwanted;			// by a process's number; NULL: all are wanted
+	bool *unwanted;			// by a process's place; NULL: all are wanted
 	int event;
 	uint64_t packets_most;
 	const int32_t *only_pids;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "pcap/keylog.h"
+#include "pcap/text.h"
 #include "tls/authority.h"
 #include "tls/tls.h"
 #include "tunnel/finisher.h"
@@ -101,7 +102,7 @@ struct authority *hall_authority(const struct hall *h)
 static int open_capture(struct hall *h)
 {
 	const struct hall_options *o = h->options;
-	char comment[4096] = "";
+	char comment[4096] = "", line[sizeof(comment)];
 	size_t n = 0;
 	int error;
 
@@ -112,7 +113,8 @@ static int open_capture(struct hall *h)
 		n += (size_t)snprintf(comment + n, sizeof(comment) - n, "%s%s", i ? " " : "", h->tapped[i]);
 	struct capture_options capture = o->capture;
 	capture.application = "apptap " APPTAP_VERSION;
-	capture.comment = comment;
+	text_line(line, sizeof(line), comment);
+	capture.comment = line;
 	capture.descriptor = h->capture_descriptor;
 	capture.owner_uid = h->ring_uid;
 	capture.owner_gid = h->ring_gid;

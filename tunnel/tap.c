@@ -12,6 +12,7 @@
 #include "pcap/capture.h"
 #include "pcap/keylog.h"
 #include "pcap/redact.h"
+#include "pcap/text.h"
 #include "tunnel/log.h"
 #include "tunnel/names.h"
 #include "tunnel/prelude.h"
@@ -24,7 +25,8 @@
 // When a flow between two programs inside counts as over.
 #define INSIDE_IDLE 300000000000ull
 
-enum { DNS_PORT = 53 };
+// A comment is read in a list of packets; the interface's description has it all.
+enum { DNS_PORT = 53, ARGUMENTS_SHOWN = 256 };
 
 struct tap {
 	struct tap_parts parts;
@@ -89,7 +91,7 @@ static uint32_t process_number(struct tap *t, struct process *p)
 {
 	if (!p || !t->parts.capture)
 		return 0;
-	if (!p->tag) {
+	if (!p->tag || !capture_knows(t->parts.capture, (uint32_t)(uintptr_t)p->tag)) {
 		struct capture_process named = {
 			.pid = p->pid, .parent = p->parent, .uid = p->uid, .start = p->start,
 			.name = p->name, .path = p->path, .arguments = t->parts.redact ? NULL : p->arguments, .user = p->user,
@@ -176,10 +178,12 @@ static void inside_seen(struct tap *t, struct flow *f, const struct packet *view
 static void comment_text(const struct tap *t, const struct flow *f, char *out, size_t size)
 {
 	const struct process *p = f->process;
+	char arguments[ARGUMENTS_SHOWN];
 
+	text_line(arguments, sizeof(arguments), t->parts.redact ? "" : p->arguments);
 	snprintf(out, size, "process %s[%d] %s uid %u (%s) parent %d%s%s%s%s", p->name, (int)p->pid, p->path,
 		 (unsigned)p->uid, p->user, (int)p->parent, p->container[0] ? " container " : "", p->container,
-		 t->parts.redact ? "" : ": ", t->parts.redact ? "" : p->arguments);
+		 t->parts.redact ? "" : ": ", arguments);
 }
 
 static void give(struct tap *t, struct flow *f, const struct tun_packet *packet, bool outgoing)
@@ -330,6 +334,8 @@ static bool has_plain(struct tap *t, struct flow *f)
 {
 	if (!f->plain_begun && t->parts.capture && capture_wants_plain(t->parts.capture))
 		begin_plain(t, f);
+	else if (f->plain)
+		capture_plain_owner(f->plain, process_number(t, f->process));
 	return f->plain;
 }
 

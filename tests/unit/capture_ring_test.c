@@ -47,9 +47,9 @@ static void each_file_is_complete(void **state)
 	uint32_t first, second;
 
 	(void)state;
-	add_curl(capture);		// sends nothing: no later file has it
-	first = add_curl(capture);
-	second = add_curl(capture);
+	add_curl_of(capture, 1);	// sends nothing: no file has it
+	first = add_curl_of(capture, 2);
+	second = add_curl_of(capture, 3);
 	add_name(capture, "10.0.0.2", "example.test");
 	capture_secret(capture, 7, "seven");
 	capture_secret(capture, 8, "eight");
@@ -62,7 +62,7 @@ static void each_file_is_complete(void **state)
 	capture_count(capture, &count);
 	assert_int_equal(count.files, 4);
 	close_capture(capture);
-	expect_file("", "S I I P I P I P N Kseven\n Keight\n p1 T");
+	expect_file("", "S I N Kseven\n Keight\n I P p1 T");
 	expect_file("1", "S I N Kseven\n I P p2 N T");
 	expect_file("2", "S I N N Keight\n I P p3 T");
 	expect_file("3", "S I N N I P p4 T");
@@ -73,7 +73,7 @@ static void held_packets_go_to_the_file_of_their_secrets(void **state)
 {
 	struct capture *capture = open_capture((struct capture_options){ .rotate_size = 1 });
 	struct walk walk = { 0 };
-	uint32_t first = add_curl(capture), second = add_curl(capture);
+	uint32_t first = add_curl_of(capture, 1), second = add_curl_of(capture, 2);
 
 	(void)state;
 	capture_hold(capture, 7);
@@ -84,7 +84,7 @@ static void held_packets_go_to_the_file_of_their_secrets(void **state)
 	send_of(capture, first, 0, 4);
 	capture_release(capture, 7);
 	close_capture(capture);
-	expect_file("", "S I I P I P p2 T");
+	expect_file("", "S I I P p2 T");
 	expect_file("1", "S I I P p4 T");
 	expect_file("2", "S I Kseven\n I P p1 p3 T T");
 

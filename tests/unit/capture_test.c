@@ -30,7 +30,7 @@ static void a_sample_in_blocks(void **state)
 {
 	(void)state;
 	write_sample(path);
-	expect_blocks("S I I P N N p1 p2 p3 p4 T T");
+	expect_blocks("S I N N I P p1 p2 p3 p4 T T");
 }
 
 static void texts_of_a_process(void **state)
@@ -350,15 +350,76 @@ static void odd_input_is_harmless(void **state)
 	free(bytes);
 }
 
-static void processes_are_bounded(void **state)
+static void describe_as(const char *path_of, const char *arguments, const char *description)
 {
-	struct capture *capture = open_capture((struct capture_options){ .path = "/dev/null" });
+	struct capture *capture = open_capture((struct capture_options){ 0 });
+	struct capture_process process = { .pid = 7, .uid = 5, .name = "n", .path = path_of, .arguments = arguments };
+	static struct udp udp;
+	struct capture_packet packet = make_udp(&udp, 1, 10);
+	struct walk walk = { 0 };
+	bool said = false;
+
+	packet.process = capture_process(capture, &process);
+	capture_packet(capture, &packet);
+	close_capture(capture);
+	uint8_t *bytes = read_file(path, &walk.size);
+	walk.bytes = bytes;
+	while (walk_next(&walk))
+		said |= walk.type == WALK_INTERFACE && walk_says(&walk, 3, description);
+	if (!said)
+		fail_msg("no interface says \"%s\"", description);
+	free(bytes);
+}
+
+// Its path once, and one line.
+static void a_command_is_readable(void **state)
+{
+	static char many[9000], cut[5000];
 
 	(void)state;
-	for (uint32_t i = 1; i <= 65536; i++)
-		assert_int_equal(add_curl(capture), i);
-	assert_int_equal(add_curl(capture), 0);
+	describe_as("/usr/bin/curl", "curl -s x", "/usr/bin/curl -s x (uid 5)");
+	describe_as("/usr/bin/curl", "/usr/bin/curl", "/usr/bin/curl (uid 5)");
+	describe_as("/usr/bin/curl", "curly x", "/usr/bin/curl: curly x (uid 5)");
+	describe_as("/usr/bin/python3.11", "python3 -c  \n\tprint(1)\n", "/usr/bin/python3.11: python3 -c print(1) (uid 5)");
+	describe_as(NULL, "a b", "n: a b (uid 5)");
+	describe_as("", NULL, "n (uid 5)");
+	memset(many, 'x', sizeof(many) - 1);
+	memcpy(many, "n ", 2);
+	memset(cut, 'x', 4092);
+	memcpy(cut, "n ", 2);
+	strcpy(cut + 4092, "... (uid 5)");
+	describe_as("", many, cut);
+}
+
+// A process is an interface once it has packets, and what the filter passed over before counts.
+static void who_has_no_packets_is_not_told(void **state)
+{
+	struct capture *capture = open_capture((struct capture_options){ .filter = "greater 100" });
+	uint32_t first = add_curl_of(capture, 1), second = add_curl_of(capture, 2);
+	static struct udp udp;
+	struct walk walk = { 0 };
+	uint64_t received = 0;
+	size_t size;
+
+	(void)state;
+	for (uint32_t mark = 1; mark <= 5; mark++) {
+		struct capture_packet packet = make_udp(&udp, mark, mark == 4 ? 200 : 10);
+
+		packet.process = mark % 2 ? first : second;
+		capture_packet(capture, &packet);
+	}
 	close_capture(capture);
+	expect_blocks("S I I P p4 T");
+	uint8_t *bytes = read_file(path, &walk.size);
+	walk.bytes = bytes;
+	while (walk_next(&walk)) {
+		if (walk.type == WALK_INTERFACE && walk.interfaces == 2)
+			assert_true(walk_says(&walk, 2, "curl[2]"));
+		if (walk.type == WALK_STATISTICS)
+			memcpy(&received, walk_option(&walk, 4, &size), sizeof(received));
+	}
+	assert_int_equal(received, 2);
+	free(bytes);
 }
 
 static void a_name_is_said_once(void **state)
@@ -390,7 +451,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_filter_chooses, remove_files),
 		cmocka_unit_test_teardown(a_snapshot_length_cuts, remove_files),
 		cmocka_unit_test_teardown(odd_input_is_harmless, remove_files),
-		cmocka_unit_test_teardown(processes_are_bounded, remove_files),
+		cmocka_unit_test_teardown(a_command_is_readable, remove_files),
+		cmocka_unit_test_teardown(who_has_no_packets_is_not_told, remove_files),
 		cmocka_unit_test_teardown(a_name_is_said_once, remove_files),
 	};
 

@@ -143,14 +143,19 @@ static inline void close_capture(struct capture *capture)
 	assert_int_equal(capture_close(capture, why, sizeof(why)), 0);
 }
 
-static inline uint32_t add_curl(struct capture *capture)
+static inline uint32_t add_curl_of(struct capture *capture, int32_t pid)
 {
 	struct capture_process process = {
-		.pid = 4123, .parent = 1, .uid = 1000, .start = START, .name = "curl",
-		.path = "/usr/bin/curl", .arguments = "-s http://example.test/", .user = "ann", .container = "0123abcd",
+		.pid = pid, .parent = 1, .uid = 1000, .start = START, .name = "curl",
+		.path = "/usr/bin/curl", .arguments = "curl -s http://example.test/", .user = "ann", .container = "0123abcd",
 	};
 
 	return capture_process(capture, &process);
+}
+
+static inline uint32_t add_curl(struct capture *capture)
+{
+	return add_curl_of(capture, 4123);
 }
 
 static inline void add_name(struct capture *capture, const char *address, const char *name)

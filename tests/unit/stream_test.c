@@ -177,12 +177,16 @@ static void one_process_block_for_both(void **state)
 {
 	struct capture *capture = open_capture((struct capture_options){ .plain_path = path });
 	uint32_t curl = add_curl(capture);
+	static struct udp udp;
 	struct walk walk = { 0 };
 	int interfaces = 0, processes = 0;
 
 	(void)state;
 	set_addresses("10.0.0.1", 40000, "10.0.0.2", 443);
 	capture_plain_close(open_plain(capture, curl, NULL));
+	struct capture_packet packet = make_udp(&udp, 1, 10);
+	packet.process = curl;
+	capture_packet(capture, &packet);
 	close_capture(capture);
 	uint8_t *bytes = read_file(path, &walk.size);
 	walk.bytes = bytes;

@@ -20,6 +20,7 @@
 #include <wolfssl/wolfcrypt/sha256.h>
 
 #include "tls/authority.h"
+#include "tls/carrier.h"
 #include "tls/leaves.h"
 #include "tls/mint.h"
 #include "tls/resumption.h"
@@ -58,6 +59,7 @@ struct tls_house {
 	uint16_t version_min, version_max;	// 0: not forced
 	struct credential *credentials;
 	size_t credential_count;
+	struct carrier_spare spare;
 };
 
 static void drop_context(void *context)
@@ -169,6 +171,7 @@ void tls_close_house(struct tls_house *house)
 	for (size_t i = 0; i < house->credential_count; i++)
 		credential_close(&house->credentials[i]);
 	free(house->credentials);
+	carrier_spare_free(&house->spare);
 	issuer_key_close(&house->leaf);
 	issuer_key_close(&house->shadow);
 	explicit_bzero(house->pairs, sizeof(house->pairs));
@@ -221,6 +224,11 @@ WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max)
 	wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
 	*place = context;
 	return context;
+}
+
+struct carrier_spare *house_spare(struct tls_house *house)
+{
+	return &house->spare;
 }
 
 struct leaves *house_sessions(struct tls_house *house)

@@ -12,6 +12,7 @@
 #include "tls/leaves.h"
 #include "tls/verify.h"
 
+struct carrier_spare;
 struct tls_house;
 
 // The versions that an end offers for an app that offers so much. False: there are none.
@@ -20,6 +21,9 @@ bool house_versions(const struct tls_house *house, bool client, uint16_t *min, u
 // The context for an end towards an origin that speaks at most `version_max`.
 // Owned by the house; NULL when it cannot be made.
 WOLFSSL_CTX *house_client(struct tls_house *house, uint16_t version_max);
+
+// What ends read ahead into.
+struct carrier_spare *house_spare(struct tls_house *house);
 
 // The sessions with origins.
 struct leaves *house_sessions(struct tls_house *house);

@@ -2,7 +2,7 @@
 // tls - one end of a TLS connection over whatever carries its bytes.
 //
 // wolfSSL is never told that the wire is full: what the wire does not take waits
-// in `out`, and no new record is made while something waits there. So wolfSSL
+// in the carrier, and no new record is made while something waits there. So wolfSSL
 // has no half-written record of its own to be called again for with the same
 // bytes, and "after -EAGAIN nothing was taken" is exact. Nor is it told that the
 // wire has ended or broken: it sees a wire that is silent, and the end says what
@@ -24,6 +24,7 @@
 #include <wolfssl/error-ssl.h>
 
 #include "tls/alert.h"
+#include "tls/carrier.h"
 #include "tls/hello.h"
 #include "tls/house.h"
 #include "tls/offer.h"
@@ -32,7 +33,6 @@
 
 enum {
 	RECORD_PLAIN_MAX = 16384,
-	OUT_MAX = 1 << 20,	// only a peer that never reads its answers gets there
 	CHAIN_MAX = 16,
 	EARLY_DATA_SKIPPED = 1 << 20,
 	DUE_MAX = 16,		// tickets at once, whatever an origin sends
@@ -42,26 +42,18 @@ enum {
 struct tls {
 	WOLFSSL *ssl;
 	struct tls_house *house;
-	struct tls_wire wire;
-	void *context;
+	struct carrier carrier;
 	struct secret_watch watch;
 
 	bool client;
 	bool shaken;		// the handshake is done and its last flight is out
 	bool finished;		// close_notify was made
 	bool over;		// close_notify came
-	bool ended;		// the wire has no more bytes
-	bool heard;		// bytes came from it
 	bool asked;		// for a client certificate
 	bool bare;		// it is to be answered that there is none
 	bool resumed;
 	bool ticketless;	// gives the app no ticket
 	int broken;		// -errno for good
-	int read_error, write_error;	// the wire's own
-	uint8_t last[5];	// what came last, up to the end of the handshake
-
-	uint8_t *out;		// bytes for the wire: from out_at to out_size
-	size_t out_at, out_size, out_room;
 
 	uint16_t version_min, version_max;	// offered
 	const char *version, *cipher;
@@ -96,104 +88,34 @@ static int fail(struct tls *end, int error, const char *format, ...)
 
 // --- the wire ---------------------------------------------------------------
 
-static void remember(struct tls *end, const void *bytes, size_t size)
-{
-	size_t fresh = size < sizeof(end->last) ? size : sizeof(end->last), old = sizeof(end->last) - fresh;
-
-	memmove(end->last, end->last + fresh, old);
-	memcpy(end->last + old, (const uint8_t *)bytes + size - fresh, fresh);
-}
-
 static int receive(WOLFSSL *ssl, char *bytes, int size, void *context)
 {
 	struct tls *end = context;
-	ssize_t got;
+	size_t got = carrier_read(&end->carrier, bytes, (size_t)size);
 
 	(void)ssl;
-	if (end->ended || end->read_error)
-		return WOLFSSL_CBIO_ERR_WANT_READ;
-	got = end->wire.read(end->context, bytes, size);
-	if (got > 0) {
-		end->heard = true;
-		if (!end->shaken)
-			remember(end, bytes, got);
-		return (int)got;
-	}
-	if (got == 0)
-		end->ended = true;
-	else if (got != -EAGAIN)
-		end->read_error = (int)got;
-	return WOLFSSL_CBIO_ERR_WANT_READ;
-}
-
-// Bytes that the wire took, 0 when it is full or broken.
-static size_t offer(struct tls *end, const void *bytes, size_t size)
-{
-	size_t taken = 0;
-
-	while (taken < size && !end->write_error) {
-		ssize_t put = end->wire.write(end->context, (const char *)bytes + taken, size - taken);
-
-		if (put <= 0) {
-			if (put < 0 && put != -EAGAIN)
-				end->write_error = (int)put;
-			break;
-		}
-		taken += put;
-	}
-	return taken;
-}
-
-static void keep(struct tls *end, const void *bytes, size_t size)
-{
-	if (end->out_size + size > end->out_room) {
-		size_t room = end->out_size + size;
-		uint8_t *more = room > OUT_MAX ? NULL : realloc(end->out, room);
-
-		if (!more) {
-			end->write_error = -ENOBUFS;
-			return;
-		}
-		end->out = more;
-		end->out_room = room;
-	}
-	memcpy(end->out + end->out_size, bytes, size);
-	end->out_size += size;
+	return got ? (int)got : WOLFSSL_CBIO_ERR_WANT_READ;
 }
 
 static int transmit(WOLFSSL *ssl, char *bytes, int size, void *context)
 {
 	struct tls *end = context;
-	size_t taken = 0;
 
 	// A client's hello goes out with a session that the origin may not take.
-	if (!end->shaken && end->heard)
+	if (!end->shaken && end->carrier.heard)
 		secret_resumed(ssl, &end->watch);
-	if (end->out_size == 0)
-		taken = offer(end, bytes, size);
-	if (taken < (size_t)size && !end->write_error)
-		keep(end, bytes + taken, size - taken);
+	carrier_write(&end->carrier, bytes, (size_t)size);
 	return size;
 }
 
 bool tls_unsent(const struct tls *end)
 {
-	return end->out_size > 0;
+	return carrier_unsent(&end->carrier);
 }
 
 int tls_flush(struct tls *end)
 {
-	if (end->out_size > 0) {
-		end->out_at += offer(end, end->out + end->out_at, end->out_size - end->out_at);
-		if (end->out_at == end->out_size || end->write_error) {
-			free(end->out);
-			end->out = NULL;
-			end->out_at = end->out_size = end->out_room = 0;
-		}
-	}
-	if (end->write_error)
-		return end->write_error;
-	return end->out_size > 0 ? -EAGAIN : 0;
+	return carrier_flush(&end->carrier);
 }
 
 // --- what went wrong --------------------------------------------------------
@@ -204,11 +126,12 @@ int tls_flush(struct tls *end)
 // nobody's word for certain: it is good for a sentence only.
 static void peek_clear_alert(struct tls *end)
 {
+	const uint8_t *header = end->carrier.last;
 	uint8_t alert[2];
 
-	if (!end->shaken && end->last[0] == 21 && end->last[1] == 3 && end->last[3] == 0 &&
-	    end->last[4] == sizeof(alert) &&
-	    end->wire.read(end->context, alert, sizeof(alert)) == sizeof(alert))
+	if (!end->shaken && header[0] == 21 && header[1] == 3 && header[3] == 0 &&
+	    header[4] == sizeof(alert) &&
+	    carrier_read(&end->carrier, alert, sizeof(alert)) == sizeof(alert))
 		end->alert = alert[1];
 }
 
@@ -220,10 +143,10 @@ static int settle(struct tls *end, int result)
 	WOLFSSL_ALERT_HISTORY history;
 
 	if (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE) {
-		if (end->read_error)
-			return fail(end, end->read_error, "the wire broke: %s",
-				    strerror(-end->read_error));
-		if (end->ended)
+		if (end->carrier.read_error)
+			return fail(end, end->carrier.read_error, "the wire broke: %s",
+				    strerror(-end->carrier.read_error));
+		if (end->carrier.ended)
 			return fail(end, -ECONNRESET, end->shaken ? "the wire ended without close_notify"
 								  : "the wire ended in the handshake");
 		return -EAGAIN;
@@ -289,8 +212,7 @@ static struct tls *make(struct tls_house *house, bool client, const struct hello
 	if (!end)
 		return NULL;
 	end->house = house;
-	end->wire = *wire;
-	end->context = context;
+	carrier_open(&end->carrier, wire, context, house_spare(house));
 	end->watch = (struct secret_watch){ .line = wire->secret, .context = context };
 	end->version = end->cipher = "";
 	snprintf(end->host, sizeof(end->host), "%s", host);
@@ -583,7 +505,7 @@ void tls_close(struct tls *end)
 	if (!end)
 		return;
 	wolfSSL_free(end->ssl);
-	free(end->out);
+	carrier_close(&end->carrier);
 	free(end->chain.bytes);
 	free(end->earlier.bytes);
 	free(end);
@@ -629,9 +551,9 @@ int tls_handshake(struct tls *end)
 		if (result != WOLFSSL_SUCCESS) {
 			error = settle(end, result);
 			// An alert of ours may be among what is out; -EPROTO says more.
-			if (error != -EPROTO && end->write_error)
-				return fail(end, end->write_error, "the wire broke: %s",
-					    strerror(-end->write_error));
+			if (error != -EPROTO && end->carrier.write_error)
+				return fail(end, end->carrier.write_error, "the wire broke: %s",
+					    strerror(-end->carrier.write_error));
 			tls_flush(end);
 			return error;
 		}
@@ -690,9 +612,9 @@ ssize_t tls_write(struct tls *end, const void *bytes, size_t size)
 		if (put <= 0)
 			return settle(end, put);
 		taken += put;
-		if (end->write_error)
-			return end->write_error;
-		if (end->out_size > 0)
+		if (end->carrier.write_error)
+			return end->carrier.write_error;
+		if (carrier_unsent(&end->carrier))
 			break;
 	}
 	return error ? error : (ssize_t)taken;
@@ -709,15 +631,10 @@ int tls_pass_tickets(struct tls *origin, struct tls *app)
 		result = wolfSSL_send_SessionTicket(app->ssl);
 		if (result != WOLFSSL_SUCCESS)
 			return settle(app, result);
-		if (app->write_error)
-			return app->write_error;
+		if (app->carrier.write_error)
+			return app->carrier.write_error;
 	}
 	return 0;
-}
-
-bool tls_pending(const struct tls *end)
-{
-	return end->shaken && !end->over && !end->broken && wolfSSL_pending(end->ssl) > 0;
 }
 
 int tls_finish(struct tls *end)

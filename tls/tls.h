@@ -80,7 +80,8 @@ int tls_accept(struct tls **out, struct tls_house *house, const struct hello *he
 int tls_handshake(struct tls *end);
 
 // Plain bytes. read: > 0; 0: close_notify; -EAGAIN; -ECONNRESET: the wire
-// ended without close_notify; -EPROTO. write: bytes taken (> 0), may be less
+// ended without close_notify; -EPROTO. Only after -EAGAIN will the wire have news: until
+// then there may be bytes inside that it has no more. write: bytes taken (> 0), may be less
 // than `size`; after -EAGAIN nothing of it was taken.
 ssize_t tls_read(struct tls *end, void *bytes, size_t size);
 ssize_t tls_write(struct tls *end, const void *bytes, size_t size);
@@ -88,9 +89,6 @@ ssize_t tls_write(struct tls *end, const void *bytes, size_t size);
 // up its session where the origin's can be, and reads no more than it would without apptap. (An
 // app that closes with bytes unread resets its connection.) 0, or -errno as for tls_write().
 int tls_pass_tickets(struct tls *origin, struct tls *app);
-// Plain bytes decrypted and waiting inside: the wire may be silent and
-// tls_read() still have some.
-bool tls_pending(const struct tls *end);
 // Bytes of records made and not yet taken by the wire: tls_flush() again.
 bool tls_unsent(const struct tls *end);
 int tls_flush(struct tls *end);

@@ -112,6 +112,15 @@ static int pass_end(struct relay *r, enum side from)
 	return error;
 }
 
+// What that side sent was no close_notify: the other hears the same alert, before the end.
+static void pass_alert(struct relay *r, enum side from)
+{
+	int alert = tls_alert(r->tls[from]);
+
+	if (alert > 0)
+		(void)tls_abort(r->tls[!from], alert);
+}
+
 static int pump_records(struct relay *r, enum side from)
 {
 	struct relay_direction *d = &r->from[from];
@@ -141,6 +150,8 @@ static int pump_records(struct relay *r, enum side from)
 		} else if (n == -ECONNRESET && r->wire[from].ended && !r->wire[from].error) {
 			end_plain(r, from);
 		} else {
+			if (n == -EPROTO)
+				pass_alert(r, from);
 			return (int)n;
 		}
 	}

@@ -168,7 +168,7 @@ static void step_relaying(struct session *s)
 }
 
 // What the origin sent before it broke is still in the socket: the app gets it
-// first, as it would have, and the RST after it.
+// first, as it would have, and the RST after it. So with an alert that was passed on.
 static void step_breaking(struct session *s)
 {
 	struct wire *app = &s->relay.wire[APP], *origin = &s->relay.wire[ORIGIN];
@@ -180,6 +180,8 @@ static void step_breaking(struct session *s)
 			return;
 		origin->error = -ECONNRESET;
 	}
+	if (s->relay.tls[APP] && tls_flush(s->relay.tls[APP]) == -EAGAIN)
+		return;
 	if (app->flow && netstack_unacked(app->flow))
 		return;
 	session_end(s, FLOW_RESET_BY_ORIGIN);

@@ -6,6 +6,7 @@
 
 import re
 import signal
+import ssl
 import subprocess
 
 from e2e.scenario import only
@@ -39,6 +40,25 @@ for line in sys.stdin:
         s = socket.create_connection(("127.0.0.1", int(sys.argv[1]))); s.sendall(b"x"); s.recv(9); held.append(s)
     print("done", flush=True)
 """
+
+
+# Over TLS, with one context and no session taken up.
+OVER_TLS = """
+import ssl
+context = ssl.create_default_context()
+plain = socket.create_connection
+socket.create_connection = lambda to: context.wrap_socket(plain(to), server_hostname="localhost")
+"""
+
+
+def over_tls(code):
+    return code.replace("import socket, sys\n", "import socket, sys\n" + OVER_TLS.lstrip(), 1)
+
+
+def context(t):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(f"{t.pki}/good.pem", f"{t.pki}/good.key")
+    return made
 
 
 def pour(connection):
@@ -88,17 +108,29 @@ def test_calls_a_connection(t):
     t.true(20 < each < 50, f"{each:.1f} calls a connection")
 
 
-@only("root", limit=60)
-def test_calls_a_megabyte(t):
-    server = t.keep(sockets.Server(t, pour))
-    running = start(t, BULK, server.port)
+def calls_a_megabyte(t, code, context=None):
+    server = t.keep(sockets.Server(t, pour, context=context))
+    running = start(t, code, server.port)
     go(running, 20)
     few, many = calls(t, running, 20), calls(t, running, 120)
     running.process.stdin.close()
     running.wait().ok()
     each = (many - few) / 100
     print(f"{each:.1f} calls a megabyte")
+    return each
+
+
+@only("root", limit=60)
+def test_calls_a_megabyte(t):
+    each = calls_a_megabyte(t, BULK)
     t.true(5 < each < 100, f"{each:.1f} calls a megabyte")
+
+
+@only("root", limit=60)
+def test_calls_a_megabyte_of_tls(t):
+    # 64 records of 16 KB, which cost two reads each unless they are read ahead.
+    each = calls_a_megabyte(t, over_tls(BULK), context(t))
+    t.true(5 < each < 110, f"{each:.1f} calls a megabyte")
 
 
 def private(pid):
@@ -106,16 +138,27 @@ def private(pid):
         return int(re.search(r"Private_Dirty:\s+(\d+)", file.read())[1]) * 1024
 
 
-@only("root", limit=60)
-def test_memory_an_idle_flow(t):
-    server = t.keep(sockets.Server(t, sockets.echo))
-    running = start(t, IDLE, server.port)
+def memory_a_flow(t, code, flows, context=None):
+    server = t.keep(sockets.Server(t, sockets.echo, context=context))
+    running = start(t, code, server.port)
     # What the first ones took for the moment serves the others.
-    go(running, 1000)
+    go(running, flows)
     before = private(running.pid)
-    go(running, 2000)
-    each = (private(running.pid) - before) / 2000
+    go(running, 2 * flows)
+    each = (private(running.pid) - before) / (2 * flows)
     running.process.stdin.close()
     running.wait().ok()
     print(f"{each:.0f} bytes a flow")
+    return each
+
+
+@only("root", limit=60)
+def test_memory_an_idle_flow(t):
+    each = memory_a_flow(t, IDLE, 1000)
     t.true(500 < each < 3000, f"{each:.0f} bytes a flow")
+
+
+@only("root", limit=60)
+def test_memory_an_idle_flow_of_tls(t):
+    each = memory_a_flow(t, over_tls(IDLE), 150, context(t))
+    t.true(5000 < each < 33000, f"{each:.0f} bytes a flow")

@@ -236,6 +236,20 @@ def test_client_certificate_insisted_on_1_3(t):
 
 
 @only("root")
+def test_alert_after_the_handshake(t):
+    """The app hears what the origin said of it."""
+    context = server_context(t, verify_mode=ssl.CERT_REQUIRED, minimum_version=ssl.TLSVersion.TLSv1_3)
+    context.load_verify_locations(f"{t.pki}/ca.pem")
+    origin = server(t, "220 ready", {"STARTTLS": "go"}, context)
+    done = client(t, origin.port, """
+hear(); say("STARTTLS"); hear(); secure()
+try: print(hear() or "nothing")
+except OSError as error: print(getattr(error, "reason", error))
+""").ok()
+    t.equal(done.text, "TLSV13_ALERT_CERTIFICATE_REQUIRED\n", "what the app got")
+
+
+@only("root")
 def test_client_certificate_asked_for(t):
     """As MariaDB does: there is none, and it is opened."""
     context = server_context(t, verify_mode=ssl.CERT_OPTIONAL)

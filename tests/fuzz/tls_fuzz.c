@@ -45,7 +45,6 @@ static void talk(struct tls *end)
 		if (!tls_error(end)[0] || tls_handshake(end) != result)
 			abort();
 	}
-	tls_pending(end);
 	tls_flush(end);
 }
 

@@ -114,7 +114,7 @@ struct tap_flow {
 	struct tls *from, *to;
 	uint8_t bytes[65536];
 	size_t at, size;
-	bool ended, finished;
+	bool ended, finished, silent;
 };
 
 // One turn of one direction. False when it broke.
@@ -126,6 +126,7 @@ static bool tap_flow(struct tap_flow *flow)
 
 		if ((got < 0 && got != -EAGAIN) || (tickets && tickets != -EAGAIN))
 			return false;
+		flow->silent = got == -EAGAIN;
 		if (got == 0)
 			flow->ended = true;
 		if (got > 0) {
@@ -169,7 +170,7 @@ static void tap_relay(struct tls *app, struct tls *origin, int app_fd, int origi
 			{ origin_fd, (tap_can_read(down) ? POLLIN : 0) | (tls_unsent(origin) ? POLLOUT : 0), 0 },
 		};
 
-		if ((tls_pending(app) && tap_can_read(up)) || (tls_pending(origin) && tap_can_read(down)))
+		if ((!up->silent && tap_can_read(up)) || (!down->silent && tap_can_read(down)))
 			continue;
 		if (poll(wait, 2, 10000) <= 0)
 			break;

@@ -3,7 +3,7 @@
 # make            set up what is missing, then build build/apptap
 # make demo       tap a real curl on a real nginx and show what was seen
 # make check      every test, plain and under AddressSanitizer and UBSan
-# make bench      ratios against the straight path and against pasta; QUICK=1
+# make bench      ratios to the straight path, beside other taps; QUICK=1, ONLY="bulk,tls"
 # make install    DESTDIR and PREFIX as usual; make uninstall
 #
 # For packagers: LWIP_SRC= names unpacked lwIP sources, WOLFSSL_PREFIX= an
@@ -215,13 +215,13 @@ lint: setup headers $(TIDY)
 demo: $(PACKAGES)-demo $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
-# QUICK=1 takes two to three minutes.
-bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_peer
-	@tools/bench $(BUILD) $(if $(QUICK),quick)
+# QUICK=1 takes under two minutes. ONLY names parts, ADD=1 keeps the other parts of the run before.
+bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_client $(BUILD)/bench_server
+	@/usr/bin/python3 tools/bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ADD),--add) $(BUILD)
 
-$(BUILD)/bench_peer: tests/peers/bench_peer.c
+$(BUILD)/bench_%: tools/bench/%.c tools/bench/wire.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE $(WARN) $< -o $@
+	$(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -iquote . $(WARN) $< -o $@
 
 # Where Wireshark looks for programs that are interfaces of it; EXTCAP_DIR= for none.
 EXTCAP_DIR ?= $(shell pkg-config --variable=extcapdir wireshark 2>/dev/null || tshark -G folders 2>/dev/null | \

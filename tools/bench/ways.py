@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# ways - the paths from client to server that are compared, and a client on one of them.
+#
+# A client waits at a gate, inside of whatever its way puts around it: so that a way can
+# be made ready, and its processor time be read, before and after and nothing else.
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from bench import processes
+
+WAIT = 'echo bench-ready; read go; "$@"; s=$?; cat /proc/net/dev; echo "bench-end $s"; read go; exit $s'
+NOISE = ("Don't run as root", "Couldn't write to /proc", "Couldn't configure user", "Cannot set ping", "to syslog")
+
+
+class Failed(Exception):
+    pass
+
+
+class Way:
+    """Straight. Others say what differs."""
+    name = "straight"
+    needs = ()
+
+    def __init__(self, world):
+        self.world = world
+
+    def missing(self):
+        """The program that it lacks, or None."""
+        return next((n for n in self.needs if not shutil.which(n)), None)
+
+    def command(self, command):
+        return command
+
+    @contextlib.contextmanager
+    def standing(self):
+        """What surrounds a measurement on this way."""
+        yield
+
+    def attach(self, client):
+        """The client waits at its gate."""
+
+    def tap(self, client):
+        """The processes that the tap is."""
+        return []
+
+    def settle(self, client):
+        """The client has ended."""
+
+
+class Pasta(Way):
+    """In one more user namespace, because as root it would become nobody and then fail."""
+    name = "pasta"
+    needs = ("pasta",)
+
+    def command(self, command):
+        return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "pasta", "--config-net", "--", *command]
+
+    def tap(self, client):
+        return processes.tree(client.process.pid)
+
+
+class Slirp(Way):
+    """With the MTU that Podman gives it."""
+    name = "slirp4netns"
+    needs = ("slirp4netns",)
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.process = None
+
+    def command(self, command):
+        return ["unshare", "--user", "--map-root-user", "--net", *command]
+
+    def attach(self, client):
+        reading, writing = os.pipe()
+        pid = processes.gate_of(client.process.pid)
+        self.process = subprocess.Popen(["slirp4netns", "--configure", "--mtu=65520", "--ready-fd", str(writing), str(pid), "tap0"],
+                                        pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        os.close(writing)
+        ready = select.select([reading], [], [], 10)[0] and os.read(reading, 1)
+        os.close(reading)
+        if not ready:
+            raise Failed("slirp4netns did not begin")
+
+    def tap(self, client):
+        return processes.tree(self.process.pid)
+
+    def settle(self, client):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+class Apptap(Way):
+    # Clients that measure verify nothing and may leave early: neither is to change the way.
+    name = "apptap"
+    options = ("-q",)
+
+    def command(self, command):
+        return [self.world.apptap, "run", *self.options, "-k", "--no-pin-bypass", "--", *command]
+
+    def tap(self, client):
+        return processes.tree(client.process.pid)
+
+
+class ToNull(Apptap):
+    name = "apptap -w null"
+    options = ("-q", "-w", "/dev/null")
+
+
+class ToFile(Apptap):
+    """To a tmpfs, and each packet is looked for afterwards."""
+    name = "apptap -w"
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.captures = []
+        self.base = f"/dev/shm/apptap-bench-{os.getpid()}"
+        self.options = ("-v", "-w", f"{self.base}.pcapng")
+
+    def settle(self, client):
+        with contextlib.suppress(FileNotFoundError):
+            self.captures.append(os.path.getsize(f"{self.base}.pcapng"))
+        for name in "pcapng", "plain.pcapng", "keys":
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(f"{self.base}.{name}")
+
+
+class ToFiles(ToFile):
+    """Packets, secrets and plaintext."""
+    name = "apptap -w all"
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.options = ("-v", "-w", f"{self.base}.pcapng", "--keylog", f"{self.base}.keys",
+                        "--plaintext", f"{self.base}.plain.pcapng")
+
+
+class BesideLocal(Way):
+    """Untapped, beside an `apptap local` that waits for other programs."""
+    name = "beside local"
+
+    def missing(self):
+        return None if self.world.root else "root"
+
+    @contextlib.contextmanager
+    def standing(self):
+        os.makedirs(f"{self.world.folder}/tapped", exist_ok=True)
+        with subprocess.Popen([self.world.apptap, "local", f"exe:{self.world.folder}/tapped/*"], stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True, env=self.world.environment) as tap:
+            said = tap.stderr.readline()
+            if "tapping" not in said:
+                raise Failed(f"apptap local did not begin: {said}{tap.stderr.read()}")
+            try:
+                yield
+            finally:
+                tap.send_signal(signal.SIGINT)
+
+
+class Local(BesideLocal):
+    """A copy of the client, which it does tap."""
+    name = "local"
+
+    def command(self, command):
+        gate, program, rest = command[:4], command[4], command[5:]
+        copy = f"{self.world.folder}/tapped/{os.path.basename(program)}"
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if not os.path.exists(copy):
+            shutil.copy(shutil.which(program), copy)
+        return [*gate, copy, *rest]
+
+
+class Client:
+    """A command at its gate on one way; `with` it, because a way may fail."""
+
+    def __init__(self, way, command, limit):
+        self.way, self.command = way, command
+        self.deadline = time.monotonic() + limit
+        self.rest = b""
+        self.err = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(way.command(["sh", "-c", WAIT, processes.GATE, *command]),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err,
+                                        env=way.world.environment, start_new_session=True)
+
+    def __enter__(self):
+        try:
+            self.until("bench-ready")
+            self.way.attach(self)
+            self.tap = self.way.tap(self)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.way.settle(self)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.err.close()
+
+    def say(self, text):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{text}\n".encode())
+            self.process.stdin.flush()
+
+    def until(self, words):
+        """The lines before the one that begins so, and that one."""
+        lines = []
+        while True:
+            line, newline, rest = self.rest.partition(b"\n")
+            if newline:
+                self.rest = rest
+                lines.append(line.decode(errors="replace"))
+                if lines[-1].startswith(words):
+                    return lines
+                continue
+            left = self.deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise Failed(f"no end in time {self.said()}")
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                raise Failed(f"ended early: {' '.join(lines)[-300:]} {self.said()}")
+            self.rest += piece
+
+    def said(self):
+        self.err.seek(0)
+        lines = self.err.read().decode(errors="replace").splitlines()
+        return " ".join(line for line in lines if not any(n in line for n in NOISE))[-500:]
+
+    def finish(self):
+        """Lets it and its way end by themselves."""
+        self.say("end")
+        try:
+            self.process.wait(max(1, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Failed("the tap did not end") from None
+
+
+class Result:
+    """What a command printed, what the tap has spent on it, and the client's devices."""
+
+    def __init__(self, lines, spent, took):
+        end = next(n for n, line in enumerate(lines) if line.startswith("Inter-|"))
+        self.lines, self.devices = lines[:end], lines[end + 2:-1]
+        self.spent, self.took = spent, took
+
+
+def run(way, command, limit=30, look=None):
+    """A Result. `look` is called with the client once it has ended, and its files still there."""
+    with Client(way, command, limit) as client:
+        before, begin = processes.seconds(client.tap), time.monotonic()
+        client.say("go")
+        lines = client.until("bench-end")
+        took, spent = time.monotonic() - begin, processes.seconds(client.tap) - before
+        client.finish()
+        if lines[-1] != "bench-end 0":
+            raise Failed(f"{lines[-1]}: {' '.join(lines)[:300]} {client.said()}")
+        result = Result(lines, spent, took)
+        if look:
+            look(client, result)
+        return result

@@ -160,6 +160,12 @@ static bool admit(struct capture *capture, const struct capture_packet *packet, 
 	return false;
 }
 
+static void end(struct capture *capture)
+{
+	EACH_WAY(capture, outlet)
+		outlet_end(outlet);
+}
+
 void capture_packet(struct capture *capture, const struct capture_packet *packet)
 {
 	size_t size = size_of(packet->iov, packet->count, packet->size);
@@ -174,13 +180,14 @@ void capture_packet(struct capture *capture, const struct capture_packet *packet
 	}
 	EACH_WAY_OF(capture, WIRE, outlet)
 		taken |= outlet_packet(outlet, packet, size, false);
+	if (capture->out[PACKETS] && outlet_over(capture->out[PACKETS]))
+		end(capture);
 	if (!taken)
 		return;
 	capture->counters.packets++;
 	capture->counters.bytes += size;
 	if (capture->counters.packets == capture->packets_most)
-		EACH_WAY(capture, outlet)
-			outlet_end(outlet);
+		end(capture);
 }
 
 // --- plaintext --------------------------------------------------------------------
@@ -324,8 +331,8 @@ void capture_name(struct capture *capture, const struct sockaddr *address, const
 
 void capture_turn(struct capture *capture, uint64_t time)
 {
-	if (capture->out[PACKETS])
-		outlet_turn(capture->out[PACKETS], time);
+	EACH_WAY(capture, outlet)
+		outlet_turn(outlet, time);
 }
 
 bool capture_done(const struct capture *capture)
@@ -366,6 +373,20 @@ const char *capture_error(const struct capture *capture)
 	return NULL;
 }
 
+const char *capture_news(struct capture *capture)
+{
+	for (int way = 0; way < WAYS; way++) {
+		const char *words = capture->refused[way] ? capture->words[way] :
+				    capture->out[way] ? outlet_error(capture->out[way]) : NULL;
+
+		if (!words || capture->told[way])
+			continue;
+		capture->told[way] = true;
+		return words;
+	}
+	return NULL;
+}
+
 void capture_count(const struct capture *capture, struct capture_counters *out)
 {
 	const struct outlet *packets = capture->out[PACKETS];
@@ -373,6 +394,8 @@ void capture_count(const struct capture *capture, struct capture_counters *out)
 	*out = capture->counters;
 	if (capture->server)
 		server_count(capture->server, &out->readers, &out->lost);
+	if (capture->out[PLAIN])
+		out->plain_files = outlet_files(capture->out[PLAIN]);
 	if (!packets)
 		return;
 	out->held_too_long = outlet_held_too_long(packets);

@@ -65,7 +65,8 @@ struct capture_options {
 	void *of;
 };
 
-// 0, or -errno with a sentence in `why` that names the file and what to do.
+// 0, or -errno with a sentence in `why` that names the file and what to do. Where one of
+// several ways out can be had it is 0, and capture_news() has the sentence of the other.
 // A file is made 0600, or truncated as it is; a fifo waits for its reader. What
 // can be refused without touching the file (a wrong filter) is.
 int capture_open(struct capture **out, const struct capture_options *options, char *why, size_t why_size);
@@ -151,10 +152,13 @@ void capture_tick(struct capture *capture, uint64_t now);
 
 // NULL while all is well, else the sentence: what happened, to which file.
 const char *capture_error(const struct capture *capture);
+// The same, once for each way out: of those that fail, and of those that could not be
+// opened while another could. NULL: no more news.
+const char *capture_news(struct capture *capture);
 
 // `plain`: packets of plaintext; `lost`: packets, by readers that were too slow. The others: packets that the filter took, and their IP bytes before any cut. Of a dead
 // capture, `packets` are those that the file has.
-struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain, readers, lost; };
+struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain, plain_files, readers, lost; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
 
 // The next file begins with the next packet's time at the latest: now.
@@ -164,8 +168,8 @@ void capture_turn(struct capture *capture, uint64_t time);
 bool capture_done(const struct capture *capture);
 
 // Writes what is held and queued, ends the file, frees; waits for a pipe's
-// reader. 0, or the -errno that made the file incomplete, with the sentence in
-// `why`.
+// reader. 0, or the -errno that made a file incomplete, with in `why` the sentences that
+// capture_news() has not given.
 int capture_close(struct capture *capture, char *why, size_t why_size);
 
 #endif

@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
+
+#include "pcap/append.h"
+
+enum { KEYLOG_LINE = 1024 };	// three words, the longest of 128 hex digits
 
 struct keylog {
 	int fd;
@@ -64,27 +67,13 @@ int keylog_open(struct keylog **out, const char *path, char *why, size_t why_siz
 
 static int write_line(int fd, const char *line, size_t length)
 {
-	struct iovec iov[2] = {
-		{ .iov_base = (char *)line, .iov_len = length },
-		{ .iov_base = "\n", .iov_len = 1 },
-	};
+	char text[KEYLOG_LINE + 1];
 
-	while (iov[1].iov_len) {
-		ssize_t n = writev(fd, iov, 2);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		for (int i = 0; i < 2; i++) {
-			size_t part = (size_t)n < iov[i].iov_len ? (size_t)n : iov[i].iov_len;
-
-			iov[i].iov_base = (char *)iov[i].iov_base + part;
-			iov[i].iov_len -= part;
-			n -= part;
-		}
-	}
-	return 0;
+	if (length > KEYLOG_LINE)
+		return -EMSGSIZE;
+	memcpy(text, line, length);
+	text[length] = '\n';
+	return append_whole(fd, text, length + 1);
 }
 
 int keylog_write(struct keylog *keylog, const char *line)
@@ -98,11 +87,15 @@ int keylog_write(struct keylog *keylog, const char *line)
 	return keylog->error;
 }
 
-void keylog_close(struct keylog *keylog)
+int keylog_close(struct keylog *keylog)
 {
+	int error;
+
 	if (!keylog)
-		return;
-	if (keylog->fd >= 0)
-		close(keylog->fd);
+		return 0;
+	error = keylog->error;
+	if (keylog->fd >= 0 && close(keylog->fd) && errno != EINTR && !error)
+		error = -errno;
 	free(keylog);
+	return error;
 }

@@ -14,6 +14,7 @@ int keylog_open(struct keylog **out, const char *path, char *why, size_t why_siz
 // One line, without its newline; written before it returns. -EINVAL if it is no
 // line. -errno once it fails, and ever after: no line may stand behind a gap.
 int keylog_write(struct keylog *keylog, const char *line);
-void keylog_close(struct keylog *keylog);
+// 0, or the -errno that made it incomplete.
+int keylog_close(struct keylog *keylog);
 
 #endif

@@ -99,6 +99,20 @@ static int prepare(struct capture *capture, const struct capture_options *option
 	return filter ? capture_filter_open(&capture->filter, filter, why, why_size) : 0;
 }
 
+// A ring is of files.
+static void turn(struct outlet_options *out, const char *path, const struct capture_options *options)
+{
+	out->path = path;
+	out->descriptor = options->descriptor;
+	if (!strcmp(path, "-"))
+		return;
+	out->closed = options->closed;
+	out->owner_uid = options->owner_uid;
+	out->owner_gid = options->owner_gid;
+	out->ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
+				   .files = options->files };
+}
+
 static int open_packets(struct capture *capture, const struct capture_options *options, char *why,
 			size_t why_size)
 {
@@ -107,14 +121,8 @@ static int open_packets(struct capture *capture, const struct capture_options *o
 	if (!options->path)
 		return 0;
 	describe(capture, options, &out);
-	out.path = options->path;
-	out.descriptor = options->descriptor;
-	out.closed = options->closed;
-	out.owner_uid = options->owner_uid;
-	out.owner_gid = options->owner_gid;
+	turn(&out, options->path, options);
 	out.classic = wants_classic(options, options->path);
-	out.ring = (struct ring){ .size = options->rotate_size, .seconds = options->rotate_seconds,
-				  .files = options->files };
 	capture->takes[PACKETS][WIRE] = true;
 	return outlet_open(&capture->out[PACKETS], &out, why, why_size);
 }
@@ -135,8 +143,7 @@ static int open_plain(struct capture *capture, const struct capture_options *opt
 		return 0;
 	}
 	describe(capture, options, &out);
-	out.path = options->plain_path;
-	out.descriptor = options->descriptor;
+	turn(&out, options->plain_path, options);
 	out.classic = wants_classic(options, options->plain_path);
 	out.kept_most = KEPT_MOST;
 	out.identity.snaplen = FRAME_MOST;
@@ -166,6 +173,37 @@ static int open_served(struct capture *capture, const struct capture_options *op
 	return outlet_open(&capture->out[SERVED], &out, why, why_size);
 }
 
+static void refuse(struct capture *capture, enum way way, int error, const char *words)
+{
+	if (!error)
+		return;
+	capture->refused[way] = error;
+	capture->words[way] = strdup(words);
+	memset(capture->takes[way], 0, sizeof(capture->takes[way]));
+}
+
+// One file that cannot be had is no reason to go without the other.
+static int open_files(struct capture *capture, const struct capture_options *options, char *why,
+		      size_t why_size)
+{
+	char words[512];
+	int error = open_plain(capture, options, words, sizeof(words));
+
+	refuse(capture, PLAIN, error, words);
+	error = open_packets(capture, options, words, sizeof(words));
+	refuse(capture, PACKETS, error, words);
+	if (capture->out[PACKETS] || capture->out[PLAIN] || capture->out[SERVED]) {
+		// It is ours, used or not.
+		if (capture->refused[PLAIN] && !strcmp(options->plain_path, "-"))
+			close(options->descriptor);
+		return 0;
+	}
+	error = capture->refused[PACKETS] ? capture->refused[PACKETS] : capture->refused[PLAIN];
+	if (error)
+		snprintf(why, why_size, "%s", words);
+	return error;
+}
+
 static void release(struct capture *capture)
 {
 	server_close(capture->server);
@@ -177,6 +215,8 @@ static void release(struct capture *capture)
 	free(capture->application);
 	free(capture->comment);
 	free(capture->expression);
+	for (int way = 0; way < WAYS; way++)
+		free(capture->words[way]);
 	free(capture);
 }
 
@@ -195,9 +235,7 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 	if (!error)
 		error = open_served(capture, options, why, why_size);
 	if (!error)
-		error = open_plain(capture, options, why, why_size);
-	if (!error)
-		error = open_packets(capture, options, why, why_size);
+		error = open_files(capture, options, why, why_size);
 	if (error) {
 		EACH_WAY(capture, outlet)
 			outlet_close(outlet, NULL, 0);
@@ -208,19 +246,27 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 	return 0;
 }
 
+// Of each way what nobody has heard yet, in one text.
 int capture_close(struct capture *capture, char *why, size_t why_size)
 {
 	int error = 0;
+	size_t size = 0;
 
 	if (!capture)
 		return 0;
-	EACH_WAY(capture, outlet) {
-		char words[512];
-		int one = outlet_close(outlet, words, sizeof(words));
+	if (why_size)
+		*why = 0;
+	for (int way = 0; way < WAYS; way++) {
+		char words[512] = "";
+		int one = capture->refused[way];
 
-		if (one && !error)
-			snprintf(why, why_size, "%s", words);
+		if (capture->out[way])
+			one = outlet_close(capture->out[way], words, sizeof(words));
+		else if (one && capture->words[way])
+			snprintf(words, sizeof(words), "%s", capture->words[way]);
 		error = error ? error : one;
+		if (one && !capture->told[way] && size < why_size)
+			size += (size_t)snprintf(why + size, why_size - size, "%s%s", size ? "; " : "", words);
 	}
 	release(capture);
 	return error;

@@ -515,6 +515,11 @@ void outlet_end(struct outlet *outlet)
 	end_if_due(outlet);
 }
 
+bool outlet_over(const struct outlet *outlet)
+{
+	return outlet->over;
+}
+
 bool outlet_ended(const struct outlet *outlet)
 {
 	return outlet->ending && writer_ended(outlet->writer);

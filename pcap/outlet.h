@@ -59,6 +59,8 @@ void outlet_tick(struct outlet *outlet, uint64_t now);
 void outlet_turn(struct outlet *outlet, uint64_t time);
 // Takes no more packets; the file ends once no flow is held.
 void outlet_end(struct outlet *outlet);
+// Its ring was to have so many files, and has them.
+bool outlet_over(const struct outlet *outlet);
 bool outlet_ended(const struct outlet *outlet);	// ... and has
 
 bool outlet_stopped(const struct outlet *outlet);

@@ -24,6 +24,9 @@ enum kind { WIRE, PLAINTEXT, KINDS };
 struct capture {
 	struct outlet *out[WAYS];	// NULL: not wanted
 	bool takes[WAYS][KINDS];
+	int refused[WAYS];		// -errno: it was wanted and could not be opened
+	char *words[WAYS];		// the sentence
+	bool told[WAYS];		// capture_news() has given its sentence
 	struct server *server;
 	struct capture_filter *filter;
 	struct roster roster;

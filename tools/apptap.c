@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // apptap - the command line: which subcommand, and the help.
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/commands.h"
 #include "tools/usage.h"
@@ -40,6 +42,15 @@ static bool is_wireshark(const char *word)
 	return !strncmp(word, "--extcap-", 9) || !strcmp(word, "--capture") || !strcmp(word, "--fifo");
 }
 
+// A file that is opened must not become what programs take for their standard error. What
+// was closed stays useless, as it was: it can be read where it is for writing.
+static void fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -49,6 +60,7 @@ int main(int argc, char **argv)
 		      {"extcap", command_extcap}};
 	char sentence[256];
 
+	fill_standard();
 	if (argc < 2) {
 		help(stderr);
 		return HALL_USAGE;

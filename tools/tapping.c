@@ -173,7 +173,7 @@ const struct option_row tapping_rows[] = {
 	 OPTION_SET(set_only_name)},
 	{0, "linktype", "TYPE", "sll2 (the default), or pktap: macOS's, with the process in each packet",
 	 OPTION_EITHER(struct tapping, hall.capture.pktap, "pktap", "sll2")},
-	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets",
+	{0, "plaintext", "FILE", "write what went through TLS as plain TCP; the same FILE as -w: beside the packets; -C, -G, -W as for it",
 	 OPTION_TEXT(struct tapping, hall.capture.plain_path)},
 	{0, "plaintext-port", "FROM:TO", "... a conversation with port FROM on port TO (may be given again)",
 	 OPTION_SET(set_plain_port)},
@@ -234,6 +234,11 @@ const struct option_row tapping_rows[] = {
 	{0},
 };
 
+static bool is_file(const char *path)
+{
+	return path && strcmp(path, "-") != 0;
+}
+
 static int settle_capture(struct tapping *t, char *why, size_t why_size)
 {
 	struct capture_options *c = &t->hall.capture;
@@ -242,16 +247,20 @@ static int settle_capture(struct tapping *t, char *why, size_t why_size)
 	c->only_pids = t->only_pids[0] ? t->only_pids : NULL;
 	c->only_names = t->only_names[0] ? t->only_names : NULL;
 	c->plain_ports = t->plain_ports[0][0] ? t->plain_ports : NULL;
-	if (!c->path && (c->rotate_size || c->rotate_seconds || c->files))
-		wrong = "-C, -G and -W are for files of packets: give -w as well";
+	bool rotates = c->rotate_size || c->rotate_seconds;
+
+	if (!is_file(c->path) && !is_file(c->plain_path) && (rotates || c->files))
+		wrong = c->path || c->plain_path ? "standard output is no file that -C or -G could end" :
+						   "-C, -G and -W are for files of packets: give -w or --plaintext as well";
 	else if (!c->path && !c->serve && c->packets)
 		wrong = "-c counts the packets of a capture: give -w as well";
-	else if (c->files && !c->rotate_size && !c->rotate_seconds)
+	else if (c->files && !rotates)
 		wrong = "-W is a number of files: give -C or -G, which end one, as well";
-	else if (t->hall.finish && !c->rotate_size && !c->rotate_seconds)
+	else if (t->hall.finish && !rotates)
 		wrong = "-z is for the files that -C or -G end: give one of them as well";
-	else if (c->path && !strcmp(c->path, "-") && (c->rotate_size || c->rotate_seconds))
-		wrong = "standard output is no file that -C or -G could end";
+	else if (is_file(c->path) && is_file(c->plain_path) && strcmp(c->path, c->plain_path) != 0 && c->rotate_seconds &&
+		 !c->rotate_size && strchr(c->path, '%') && !strchr(c->plain_path, '%'))
+		wrong = "-G would write over --plaintext's file each time: give it a pattern as well, as in plain-%H%M.pcapng";
 	if (!wrong)
 		return 0;
 	snprintf(why, why_size, "%s", wrong);

@@ -103,6 +103,7 @@ static int open_capture(struct hall *h)
 {
 	const struct hall_options *o = h->options;
 	char comment[4096] = "", line[sizeof(comment)];
+	const char *words;
 	size_t n = 0;
 	int error;
 
@@ -122,6 +123,8 @@ static int open_capture(struct hall *h)
 	capture.in_thread = h->in_thread;
 	capture.of = h->of;
 	error = capture_open(&h->capture, &capture, h->why, sizeof(h->why));
+	while (!error && (words = capture_news(h->capture)))
+		log_error("%s; the program goes on", words);
 	if (!error)
 		h->capture_descriptor = -1;
 	if (!error || error == -EINVAL || error == -EADDRINUSE || error == -EADDRNOTAVAIL)
@@ -182,7 +185,9 @@ static int open_signals(struct hall *h)
 	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 		sigaddset(&set, taken[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	// A reader that is gone, a file as large as may be: errors of a write.
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return h->signals < 0 ? -errno : 0;
 }
@@ -255,7 +260,10 @@ static void say_counters(const struct hall *h, void (*say)(const char *format, .
 	say("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
 	    (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
 	    c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
-	if (c.plain)
+	if (c.plain && c.plain_files)
+		say("%llu packets of plaintext, in %llu file%s of their own", (unsigned long long)c.plain,
+		    (unsigned long long)c.plain_files, c.plain_files == 1 ? "" : "s");
+	else if (c.plain)
 		say("%llu packets of plaintext", (unsigned long long)c.plain);
 	say("%llu packets crossed the tunnel, %llu bytes; the program's side had no room for %llu",
 	    (unsigned long long)t->packets, (unsigned long long)t->bytes, (unsigned long long)t->lost);
@@ -268,8 +276,6 @@ static void say_counters(const struct hall *h, void (*say)(const char *format, .
 
 static bool close_capture(struct hall *h, struct capture_counters *counters)
 {
-	bool said = h->capture && capture_error(h->capture);
-
 	if (!h->capture)
 		return !h->no_capture;
 	capture_count(h->capture, counters);
@@ -278,7 +284,7 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 		log_note("readers over TCP were too slow for %llu packets", (unsigned long long)counters->lost);
 	if (!capture_close(h->capture, h->why, sizeof(h->why)))
 		return true;
-	if (!said)
+	if (h->why[0])
 		log_error("%s", h->why);
 	return false;
 }
@@ -301,7 +307,11 @@ int hall_close(struct hall *h, int status)
 		whole = false;
 	if (watch_close(h->watch, h->why, sizeof(h->why)))
 		whole = false;
-	keylog_close(h->keylog);
+	int error = keylog_close(h->keylog);
+	if (error)
+		log_error("the key log %s is incomplete: %s", h->options->keylog_path, strerror(-error));
+	if (error)
+		whole = false;
 	tls_close_house(h->house);
 	policy_close(h->policy);
 	authority_close(h->authority);

@@ -40,7 +40,7 @@ struct hall_options {
 enum {
 	HALL_USAGE = 64,
 	HALL_UNAVAILABLE = 69,	// what is needed could not be had; nothing was tapped
-	HALL_INCOMPLETE = 74,	// all went well but for the capture or the flow log
+	HALL_INCOMPLETE = 74,	// all went well but for one of the files
 };
 
 // The authority alone is opened; `tapped` (words, NULL at the end) is what the

@@ -96,6 +96,16 @@ int har_close(struct har *h, char *why, size_t why_size)
 	return error;
 }
 
+// Of an entry that found no room nothing stays, and the end that it overwrote comes
+// back, for which there was room before.
+static void take_back(struct har *h)
+{
+	const char *end = h->entries ? tail : tail + 1;
+
+	if (h->seeks && !ftruncate(h->fd, h->end))
+		(void)put(h, end, strlen(end));
+}
+
 static void write_entry(struct har *h, const char *entry)
 {
 	char *text;
@@ -106,6 +116,7 @@ static void write_entry(struct har *h, const char *entry)
 		h->entries++;
 		h->end += n - (h->seeks ? (int)sizeof(tail) - 1 : 0);
 	} else {
+		take_back(h);
 		log_error("cannot write the HAR file %s: %s; it ends here", h->path, strerror(-h->error));
 	}
 	if (n >= 0)

@@ -222,18 +222,18 @@ static const char *folder_of(const char *path, char out[PATH_MAX])
 	return out;
 }
 
-static bool rotates(const struct local *l)
+static bool rotates(const struct local *l, const char *path)
 {
 	const struct capture_options *capture = &l->options->hall.capture;
 
-	return capture->path && (capture->rotate_size || capture->rotate_seconds);
+	return path && strcmp(path, "-") != 0 && (capture->rotate_size || capture->rotate_seconds);
 }
 
 static int open_rules(struct local *l)
 {
 	const struct capture_options *capture = &l->options->hall.capture;
-	char spec[PATH_MAX], ring[PATH_MAX], why[256];
-	struct sandbox_path paths[5] = {
+	char spec[PATH_MAX], ring[PATH_MAX], plain[PATH_MAX], why[256];
+	struct sandbox_path paths[6] = {
 		{"/dev/urandom", SANDBOX_READ},	// wolfSSL's seeds
 		{"/etc/passwd", SANDBOX_READ},
 		{"/etc/nsswitch.conf", SANDBOX_READ},
@@ -242,8 +242,10 @@ static int open_rules(struct local *l)
 
 	if (l->options->spec_file)
 		paths[count++] = (struct sandbox_path){folder_of(l->options->spec_file, spec), SANDBOX_READ};
-	if (rotates(l))
+	if (rotates(l, capture->path))
 		paths[count++] = (struct sandbox_path){folder_of(capture->path, ring), SANDBOX_WRITE};
+	if (rotates(l, capture->plain_path))
+		paths[count++] = (struct sandbox_path){folder_of(capture->plain_path, plain), SANDBOX_WRITE};
 	l->rules = sandbox_rules(paths, count, why, sizeof(why));
 	if (l->rules == -ENOSYS)
 		log_detail("%s", why);
@@ -302,7 +304,7 @@ static int begin(struct local *l)
 
 	if (!error)
 		error = open_rules(l);
-	if (!first && rotates(l))
+	if (!first && (l->options->hall.capture.rotate_size || l->options->hall.capture.rotate_seconds))
 		hall_give_ring(l->hall, ordinary(l).uid, ordinary(l).gid);
 	if (!error)
 		error = hall_begin(l->hall, &inlet, l->finder, confine_thread, l);

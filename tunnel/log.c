@@ -28,6 +28,15 @@ static bool has_room(void)
 	return poll(&to, 1, 0) > 0;
 }
 
+static unsigned long lines_in(const char *text, size_t size)
+{
+	unsigned long n = 0;
+
+	for (size_t i = 0; i < size; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
 // Nowhere is left to say that standard error is gone.
 static void put(const char *line, size_t size)
 {
@@ -39,7 +48,7 @@ static void put(const char *line, size_t size)
 		left_out = write(STDERR_FILENO, more, (size_t)n) < 0 ? left_out : 0;
 	}
 	if (!has_room() || write(STDERR_FILENO, line, size) < 0)
-		left_out++;
+		left_out += lines_in(line, size);
 }
 
 static void say(const char *format, va_list list)

@@ -48,7 +48,7 @@ struct loop {
 	struct watch watches[LOOP_WATCHES];
 	uint64_t armed, next_sweep, drain_until, grace_until, drained_progress;
 	bool tunnel_watched, timer_watched, capture_watched;
-	bool paused, stopped, draining, capture_failed;
+	bool paused, stopped, draining;
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -195,11 +195,8 @@ static void on_capture(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	capture_wake(l->parts.capture);
-	error = capture_error(l->parts.capture);
-	if (error && !l->capture_failed) {
-		l->capture_failed = true;
+	while ((error = capture_news(l->parts.capture)))
 		log_error("%s; the program goes on", error);
-	}
 	if (capture_done(l->parts.capture)) {
 		if (l->parts.ends_with_capture)
 			loop_stop(l);

@@ -13,12 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pcap/append.h"
 #include "pcap/text.h"
 #include "tunnel/flow.h"
 #include "tunnel/log.h"
 
 struct report {
-	FILE *file;
+	int fd;
 	char *path;
 	bool lines;
 	int error;
@@ -32,15 +33,13 @@ int report_open(struct report **out, const char *path, bool lines, char *why, si
 	if (!r)
 		return -ENOMEM;
 	r->lines = lines;
+	r->fd = -1;
 	if (path) {
-		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		r->path = strdup(path);
-		r->file = fd < 0 ? NULL : fdopen(fd, "w");
-		if (!r->file || !r->path) {
+		r->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+		if (r->fd < 0 || !r->path) {
 			int error = errno;
 			snprintf(why, why_size, "cannot write the flow log %s: %s", path, strerror(error));
-			if (fd >= 0 && !r->file)
-				close(fd);
 			report_close(r, NULL, 0);
 			return -error;
 		}
@@ -53,7 +52,7 @@ int report_close(struct report *r, char *why, size_t why_size)
 {
 	if (!r)
 		return 0;
-	if (r->file && fclose(r->file) && !r->error)
+	if (r->fd >= 0 && close(r->fd) && errno != EINTR && !r->error)
 		r->error = errno;
 	int error = r->error;
 	if (error && why)
@@ -255,12 +254,14 @@ char *report_json(const struct flow *f)
 
 static void write_json(struct report *r, const struct flow *f)
 {
-	char *text = report_json(f);
+	char *text = report_json(f), *line = NULL;
+	int n = text ? asprintf(&line, "%s\n", text) : -1;
 
-	if (!text || fprintf(r->file, "%s\n", text) < 0 || fflush(r->file)) {
-		r->error = errno ? errno : ENOMEM;
+	r->error = n < 0 ? ENOMEM : -append_whole(r->fd, line, (size_t)n);
+	if (r->error)
 		log_error("cannot write the flow log %s: %s; it ends here", r->path, strerror(r->error));
-	}
+	if (n >= 0)
+		free(line);
 	cJSON_free(text);
 }
 
@@ -290,7 +291,7 @@ void report_flow(struct report *r, const struct flow *f)
 		report_line(f, line, sizeof(line));
 		say_line(line);
 	}
-	if (r->file && !r->error)
+	if (r->fd >= 0 && !r->error)
 		write_json(r, f);
 }
 

@@ -288,9 +288,10 @@ void tap_secret(struct tap *t, const struct flow *flow, enum side leg, const cha
 		return;
 	if (t->parts.capture && leg == APP)
 		capture_secret(t->parts.capture, flow->id, line);
-	if (t->parts.keylog && !t->keylog_failed && keylog_write(t->parts.keylog, line)) {
+	int error = t->parts.keylog && !t->keylog_failed ? keylog_write(t->parts.keylog, line) : 0;
+	if (error) {
 		t->keylog_failed = true;
-		log_error("cannot write the key log any more: the disk is full or the file is gone; it ends here");
+		log_error("cannot write the key log: %s; it ends here", strerror(-error));
 	}
 }
 

@@ -29,14 +29,15 @@ static void call_open(struct netstack *stack, const struct arrival *in)
 	flow = flow_make(stack, &in->tuple);
 	if (!flow)
 		return;	// the app will ask again
-	flow->syn = malloc(header);
-	if (!flow->syn) {
+	flow->syn.header = malloc(header);
+	if (!flow->syn.header) {
 		flow_release(flow);
 		return;
 	}
-	memcpy(flow->syn, in->bytes, header);
-	flow->syn_size = (uint16_t)header;
-	flow->syn_data = (uint16_t)(in->size - header);
+	flow->has_syn = true;
+	memcpy(flow->syn.header, in->bytes, header);
+	flow->syn.size = (uint16_t)header;
+	flow->syn.data = (uint16_t)(in->size - header);
 	flow->isn = get32(in->bytes + 4);
 	tuple_address(&flow->tuple, true, &app);
 	tuple_address(&flow->tuple, false, &peer);
@@ -91,6 +92,13 @@ void call_tick(struct netstack_flow *flow)
 		flow_arm(flow);
 }
 
+void call_forget(struct netstack_flow *flow)
+{
+	free(flow->syn.header);
+	flow->has_syn = false;
+	flow->ring = (struct ring){ 0 };
+}
+
 int netstack_answer(struct netstack_flow *flow)
 {
 	struct netstack *stack = flow->stack;
@@ -98,7 +106,7 @@ int netstack_answer(struct netstack_flow *flow)
 
 	if (flow->state != FLOW_CALLING)
 		return -EINVAL;
-	packet = packet_make(&stack->lent, flow->syn, flow->syn_size);
+	packet = packet_make(&stack->lent, flow->syn.header, flow->syn.size);
 	if (!packet)
 		return -ENOMEM;
 	stack->listener->local_port = flow->tuple.peer_port;
@@ -111,10 +119,9 @@ int netstack_answer(struct netstack_flow *flow)
 		flow_leave(flow);
 		return -ENOMEM;
 	}
+	call_forget(flow);
 	flow_adopt(flow, tcp_active_pcbs);
 	flow_leave(flow);
-	free(flow->syn);
-	flow->syn = NULL;
 	return 0;
 }
 
@@ -129,16 +136,16 @@ static size_t quote_syn(const struct netstack_flow *flow, uint8_t *quote)
 
 	memcpy(letter.from.app, flow->tuple.peer, 16);
 	memcpy(letter.from.peer, flow->tuple.app, 16);
-	header = letter_header(flow->stack, &letter, flow->syn_size + (size_t)flow->syn_data, quote);
+	header = letter_header(flow->stack, &letter, flow->syn.size + (size_t)flow->syn.data, quote);
 	tcp = quote + header;
-	memcpy(tcp, flow->syn, flow->syn_size);
+	memcpy(tcp, flow->syn.header, flow->syn.size);
 	// It came with its checksum still to be made; one with data is not quoted whole.
-	if (!flow->syn_data) {
+	if (!flow->syn.data) {
 		put16(tcp + 16, 0);
-		sum = sum_bytes(sum_pseudo(&flow->tuple, IPPROTO_TCP, flow->syn_size), tcp, flow->syn_size, false);
+		sum = sum_bytes(sum_pseudo(&flow->tuple, IPPROTO_TCP, flow->syn.size), tcp, flow->syn.size, false);
 		put16(tcp + 16, (uint16_t)~sum_fold(sum));
 	}
-	return header + flow->syn_size;
+	return header + flow->syn.size;
 }
 
 void netstack_refuse(struct netstack_flow *flow, enum netstack_refusal how)
@@ -158,7 +165,7 @@ void netstack_refuse(struct netstack_flow *flow, enum netstack_refusal how)
 		return;
 	}
 	if (how == NETSTACK_RESET) {
-		reset_send(flow->stack, &flow->tuple, flow->syn, flow->syn_size + (size_t)flow->syn_data);
+		reset_send(flow->stack, &flow->tuple, flow->syn.header, flow->syn.size + (size_t)flow->syn.data);
 	} else {
 		size = quote_syn(flow, quote);
 		icmp_send(flow->stack, &flow->tuple, how, NULL, flow->stack->mtu, quote, size);

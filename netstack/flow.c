@@ -40,7 +40,6 @@ struct netstack_flow *flow_make(struct netstack *stack, const struct tuple *tupl
 		return NULL;
 	flow->stack = stack;
 	flow->tuple = *tuple;
-	LIST_INSERT_HEAD(&stack->all, flow, all);
 	lookup_add(stack, flow);
 	stack->counters.flows++;
 	return flow;
@@ -48,8 +47,10 @@ struct netstack_flow *flow_make(struct netstack *stack, const struct tuple *tupl
 
 void flow_unhash(struct netstack_flow *flow)
 {
-	if (flow->is_hashed)
-		LIST_REMOVE(flow, hashed);
+	if (!flow->is_hashed)
+		return;
+	LIST_REMOVE(flow, placed);
+	LIST_INSERT_HEAD(&flow->stack->buckets[UNHASHED], flow, placed);
 	flow->is_hashed = false;
 }
 
@@ -79,17 +80,17 @@ void flow_bury(struct netstack_flow *flow)
 		return;
 	flow->state = FLOW_DEAD;
 	flow->stack->counters.flows--;
-	flow_unhash(flow);
-	LIST_REMOVE(flow, all);
+	LIST_REMOVE(flow, placed);
 	if (flow->is_timed)
 		LIST_REMOVE(flow, timed);
 	if (flow->is_touched)
 		TAILQ_REMOVE(&flow->stack->touched, flow, touched);
-	flow->is_timed = flow->is_touched = false;
+	flow->is_hashed = flow->is_timed = flow->is_touched = false;
 	flow_empty(flow);
-	ring_free(&flow->ring);
-	free(flow->syn);
-	flow->syn = NULL;
+	if (flow->has_syn)
+		call_forget(flow);
+	else
+		ring_free(&flow->ring);
 }
 
 void flow_release(struct netstack_flow *flow)
@@ -113,18 +114,25 @@ static void ended(struct netstack_flow *flow, int reason)
 {
 	flow->pcb = NULL;
 	flow->state = FLOW_OVER;
-	flow->reason = reason;
+	flow->reason = (int8_t)reason;
 	flow->new_end = true;
 	flow_unhash(flow);
 	flow_touch(flow);
+}
+
+// lwIP is silent on the end of what it has not shown as accepted yet.
+static void untold_end(struct netstack_flow *flow, int reason)
+{
+	if (flow->pcb && tcp_active_pcbs != flow->pcb && tcp_tw_pcbs != flow->pcb)
+		ended(flow, reason);
 }
 
 static bool needs_timer(const struct netstack_flow *flow)
 {
 	const struct tcp_pcb *pcb = flow->pcb;
 
-	if (flow->state == FLOW_SILENT)
-		return true;
+	if (flow->has_syn)
+		return flow->state == FLOW_SILENT;
 	if (flow->ring.oldest)
 		return true;	// to give it back when idle
 	if (!pcb)
@@ -168,22 +176,20 @@ void flow_leave(struct netstack_flow *flow)
 	flow_arm(flow);
 }
 
-static err_t on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t error)
+static void on_receive(struct netstack_flow *flow, struct pbuf *p)
 {
-	struct netstack_flow *flow = arg;
 	struct packet *packet = (struct packet *)p;
 
-	(void)pcb;
-	(void)error;
+	flow->spoke = true;
 	if (!p) {
 		flow->got_fin = flow->new_fin = true;
-		return ERR_OK;
+		return;
 	}
 	flow->queued += p->len;
 	flow->new_data = flow->ack_due = true;
 	if (flow->last && packet_join(flow->last, packet)) {
 		pbuf_free(p);
-		return ERR_OK;
+		return;
 	}
 	packet->next = NULL;
 	if (flow->last)
@@ -191,32 +197,36 @@ static err_t on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 	else
 		flow->first = packet;
 	flow->last = packet;
-	return ERR_OK;
 }
 
-static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t size)
+// All that lwIP tells of a pcb. `flow` is NULL once nobody wants to hear it.
+err_t lwip_tcp_event(void *arg, struct tcp_pcb *pcb, enum lwip_event event, struct pbuf *p,
+		     u16_t size, err_t error)
 {
 	struct netstack_flow *flow = arg;
 
 	(void)pcb;
-	ring_release(&flow->ring, size);
-	flow->new_room = true;
-	return ERR_OK;
-}
-
-static void on_error(void *arg, err_t error)
-{
-	// ERR_CLSD: the last acknowledgement of an orderly end came.
-	ended(arg, error == ERR_CLSD ? 0 : error == ERR_RST ? -ECONNRESET : -ETIMEDOUT);
-}
-
-err_t flow_accepted(void *arg, struct tcp_pcb *pcb, err_t error)
-{
-	struct netstack_flow *flow = arg;
-
-	(void)pcb;
-	(void)error;
-	flow->opened = flow->new_opened = true;
+	if (!flow)
+		return ERR_OK;
+	switch (event) {
+	case LWIP_EVENT_ACCEPT:
+		flow->opened = flow->new_opened = true;
+		break;
+	case LWIP_EVENT_RECV:
+		on_receive(flow, p);
+		break;
+	case LWIP_EVENT_SENT:
+		ring_release(&flow->ring, size);
+		flow->new_room = true;
+		break;
+	case LWIP_EVENT_ERR:
+		// ERR_CLSD: the last acknowledgement of an orderly end came.
+		ended(flow, error == ERR_CLSD ? 0 : error == ERR_RST ? -ECONNRESET : -ETIMEDOUT);
+		break;
+	case LWIP_EVENT_CONNECTED:
+	case LWIP_EVENT_POLL:
+		break;
+	}
 	return ERR_OK;
 }
 
@@ -232,9 +242,6 @@ void flow_adopt(struct netstack_flow *flow, struct tcp_pcb *pcb)
 	if (stack->offload)
 		flow->segment = (uint16_t)((UINT16_MAX - headers) / pcb->mss * pcb->mss);
 	tcp_arg(pcb, flow);
-	tcp_recv(pcb, on_receive);
-	tcp_sent(pcb, on_sent);
-	tcp_err(pcb, on_error);
 	tcp_nagle_disable(pcb);
 	pcb->rto = RTO_TICKS;
 	if (pcb->flags & TF_WND_SCALE)
@@ -271,7 +278,7 @@ void flow_abandon(struct netstack_flow *flow, bool with_reset)
 	struct tcp_pcb *pcb = flow->pcb;
 
 	flow_enter(flow);
-	tcp_err(pcb, NULL);
+	tcp_arg(pcb, NULL);
 	tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
 	flow->pcb = NULL;
 	tcp_abandon(pcb, with_reset);
@@ -298,6 +305,7 @@ void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 		flow->ack_due = true;
 	tcp_clear_flags(pcb, TF_ACK_DELAY);	// or the second segment acknowledges at once
 	flow_input(flow, packet);
+	untold_end(flow, -ECONNRESET);
 	if (flow->pcb && flow->pcb->lastack != acked && flow->ring.used)
 		flow->new_room = true;	// also when it ends inside a segment of lwIP's
 	flow_leave(flow);
@@ -360,7 +368,7 @@ static void acknowledge(struct netstack_flow *flow)
 	uint32_t grown = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
 	uint32_t most = pcb->flags & TF_WND_SCALE ? flow->stack->window : UINT16_MAX;
 
-	if (pcb->rcv_nxt == flow->isn + 1 || (int32_t)grown < 0)
+	if (!flow->spoke || (int32_t)grown < 0)
 		grown = 0;
 	if (flow->ack_due || (pcb->flags & TF_ACK_DELAY) || grown >= most / 4)
 		tcp_ack_now(pcb);
@@ -394,6 +402,7 @@ void flow_tick(struct netstack_flow *flow)
 	tcp_fasttmr();
 	flow->pcb->last_timer = timer_calls++;
 	tcp_slowtmr();
+	untold_end(flow, -ETIMEDOUT);
 	flow_leave(flow);
 	if (flow->let_go && flow->pcb && flow->pcb->state == FIN_WAIT_2 && ++flow->age > ORPHAN_TICKS) {
 		flow_abandon(flow, false);

@@ -99,6 +99,7 @@ struct ring {
 	uint32_t used, written;
 };
 
+// Of an empty ring it is a spare block, which becomes the ring's at its commit.
 int ring_reserve(struct ring *ring, size_t most, struct iovec iov[2], size_t *size);
 bool ring_commit(struct ring *ring, size_t size);
 // The bytes next to be given to lwIP that lie in one piece.
@@ -118,34 +119,43 @@ enum flow_state {
 	FLOW_DEAD,	// released; memory goes when the news under way is told
 };
 
+// Thousands of them idle, so every byte of it counts.
 struct netstack_flow {
 	struct netstack *stack;
 	void *owner;
 	struct tcp_pcb *pcb;		// FLOW_LIVE only
 	struct tuple tuple;
-	LIST_ENTRY(netstack_flow) all, hashed, timed;
-	TAILQ_ENTRY(netstack_flow) touched;
-
-	uint8_t *syn;			// FLOW_CALLING: the app's packet
-	uint16_t syn_size, syn_data;	// its header; bytes that came behind
-	uint32_t isn;			// its sequence number
-
 	uint16_t mss, segment;		// the app's real one; what lwIP makes of it
 	uint16_t age;			// ticks in a state that must end
-	uint8_t state;
-	bool is_hashed, is_timed, is_touched, is_telling;
-	bool let_go;			// netstack_close(): no more news
-	bool finish, finished;		// FIN wanted; FIN given to lwIP
-	bool ack_due;			// data came since our last segment
+	int8_t reason;			// for closed(): 0 or -errno
+	uint8_t state : 3;		// enum flow_state
+	bool has_syn : 1;		// syn stands where ring will
+	bool is_hashed : 1, is_timed : 1, is_touched : 1, is_telling : 1;
+	bool let_go : 1;		// netstack_close(): no more news
+	bool finish : 1, finished : 1;	// FIN wanted; FIN given to lwIP
+	bool ack_due : 1;		// data came since our last segment
+	bool spoke : 1;			// the app did: something came behind its SYN
 	// What happened and was not told yet.
-	bool new_opened, new_data, new_fin, new_room, new_end;
-	bool opened, got_fin;
-	int reason;			// for closed()
+	bool new_opened : 1, new_data : 1, new_fin : 1, new_room : 1, new_end : 1;
+	bool opened : 1, got_fin : 1;
+
+	LIST_ENTRY(netstack_flow) placed;	// in its bucket, or in the stack's last one
+	LIST_ENTRY(netstack_flow) timed;
+	TAILQ_ENTRY(netstack_flow) touched;
 
 	struct packet *first, *last;	// received, not consumed
-	size_t queued;
-	struct ring ring;
-	uint32_t sent_to;		// highest sequence number sent
+	uint32_t queued;		// bytes of these
+	union {
+		uint32_t isn;		// has_syn: its sequence number
+		uint32_t sent_to;	// highest sequence number sent
+	};
+	union {
+		struct ring ring;
+		struct {		// the app's packet, until it is answered
+			uint8_t *header;
+			uint16_t size, data;	// of the header; bytes that came behind
+		} syn;
+	};
 };
 
 struct netstack_flow *flow_make(struct netstack *stack, const struct tuple *tuple);
@@ -160,7 +170,6 @@ void flow_enter(struct netstack_flow *flow);
 void flow_input(struct netstack_flow *flow, struct packet *packet);
 void flow_leave(struct netstack_flow *flow);
 void flow_adopt(struct netstack_flow *flow, struct tcp_pcb *pcb);
-err_t flow_accepted(void *arg, struct tcp_pcb *pcb, err_t error);
 void flow_segment(struct netstack_flow *flow, const struct arrival *in);
 // Ends it and releases it: with a RST to the app, or without a word.
 void flow_abandon(struct netstack_flow *flow, bool with_reset);
@@ -172,13 +181,15 @@ void flow_tell(struct netstack_flow *flow);
 
 void call_segment(struct netstack *stack, struct netstack_flow *flow, const struct arrival *in);
 void call_tick(struct netstack_flow *flow);
+// Done with the SYN: from here on the flow has a ring.
+void call_forget(struct netstack_flow *flow);
 
 LIST_HEAD(flow_list, netstack_flow);
 TAILQ_HEAD(flow_queue, netstack_flow);
 
 // --- the stack --------------------------------------------------------------
 
-enum { BUCKETS = 16384 };
+enum { BUCKETS = 16384, UNHASHED = BUCKETS };
 
 struct pieces;
 
@@ -196,8 +207,8 @@ struct netstack {
 	struct netstack_flow *current;	// lwIP is at work on it
 
 	uint64_t seed;
-	struct flow_list *buckets;
-	struct flow_list all, timed;
+	struct flow_list *buckets;	// the last one's flows are found by no packet
+	struct flow_list timed;
 	struct flow_queue touched;
 	struct pieces *pieces;		// datagrams that are not whole yet
 	struct packet *lent;		// where the hall reads the next packet to

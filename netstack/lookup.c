@@ -30,7 +30,7 @@ struct netstack_flow *lookup_find(struct netstack *stack, const struct tuple *tu
 {
 	struct netstack_flow *flow;
 
-	for (flow = LIST_FIRST(bucket(stack, tuple)); flow; flow = LIST_NEXT(flow, hashed)) {
+	for (flow = LIST_FIRST(bucket(stack, tuple)); flow; flow = LIST_NEXT(flow, placed)) {
 		if (memcmp(&flow->tuple, tuple, sizeof(*tuple)) == 0)
 			return flow;
 	}
@@ -39,6 +39,6 @@ struct netstack_flow *lookup_find(struct netstack *stack, const struct tuple *tu
 
 void lookup_add(struct netstack *stack, struct netstack_flow *flow)
 {
-	LIST_INSERT_HEAD(bucket(stack, &flow->tuple), flow, hashed);
+	LIST_INSERT_HEAD(bucket(stack, &flow->tuple), flow, placed);
 	flow->is_hashed = true;
 }

@@ -63,7 +63,7 @@
 #define LWIP_CHECKSUM_ON_COPY		0
 
 #define LWIP_TCP			1
-#define LWIP_CALLBACK_API		1
+#define LWIP_EVENT_API			1	// flow.c; five pointers a pcb less than callbacks
 #define TCP_LISTEN_BACKLOG		0	// call.c is the backlog
 #define LWIP_TCP_KEEPALIVE		0
 #define LWIP_TCP_TIMESTAMPS		0

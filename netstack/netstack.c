@@ -53,7 +53,6 @@ static bool listener_make(struct netstack *stack)
 	stack->listener = tcp_listen(pcb);
 	if (!stack->listener)
 		return false;
-	tcp_accept(stack->listener, flow_accepted);
 	tcp_listen_pcbs.pcbs = NULL;
 	return true;
 }
@@ -67,11 +66,10 @@ static int prepare(struct netstack *stack, const struct netstack_options *option
 	lwip_ready = true;
 	if (!tcp_ticks)
 		tcp_ticks = 1;	// 0 means "no measurement" to lwIP
-	stack->buckets = calloc(BUCKETS, sizeof(*stack->buckets));
+	stack->buckets = calloc(BUCKETS + 1, sizeof(*stack->buckets));
 	stack->scratch = malloc(UINT16_MAX + 1);
 	if (!stack->buckets || !stack->scratch || !listener_make(stack))
 		return -ENOMEM;
-	LIST_INIT(&stack->all);
 	LIST_INIT(&stack->timed);
 	TAILQ_INIT(&stack->touched);
 	stack->seed = (uint64_t)netstack_random() << 32 | netstack_random();
@@ -115,22 +113,26 @@ int netstack_open(struct netstack **out, const struct netstack_options *options)
 
 void netstack_close_all(struct netstack *stack)
 {
-	while (!LIST_EMPTY(&stack->all))
-		netstack_abort(LIST_FIRST(&stack->all));
+	for (size_t i = 0; i <= UNHASHED; i++)
+		while (!LIST_EMPTY(&stack->buckets[i]))
+			netstack_abort(LIST_FIRST(&stack->buckets[i]));
+}
+
+static void drop(struct netstack_flow *flow)
+{
+	if (flow->pcb)
+		flow_abandon(flow, false);
+	else
+		flow_release(flow);
 }
 
 void netstack_free(struct netstack *stack)
 {
 	if (!stack)
 		return;
-	while (!LIST_EMPTY(&stack->all)) {
-		struct netstack_flow *flow = LIST_FIRST(&stack->all);
-
-		if (flow->pcb)
-			flow_abandon(flow, false);
-		else
-			flow_release(flow);
-	}
+	for (size_t i = 0; stack->buckets && i <= UNHASHED; i++)
+		while (!LIST_EMPTY(&stack->buckets[i]))
+			drop(LIST_FIRST(&stack->buckets[i]));
 	if (stack->listener) {
 		tcp_listen_pcbs.pcbs = stack->listener;
 		tcp_close(stack->listener);
@@ -188,11 +190,19 @@ static void tick_flows(struct netstack *stack)
 	tcp_ticks = ticks + 1 ? ticks + 1 : 1;
 }
 
+// Nothing moves: what was kept for the next that does is given back.
+static void rest(struct netstack *stack)
+{
+	stack->ticking = false;
+	packet_free_spares();
+	ring_free_spares();
+}
+
 void netstack_tick(struct netstack *stack, uint64_t now)
 {
 	stack->now = now;
 	if (LIST_EMPTY(&stack->timed) && !pieces_waiting(stack)) {
-		stack->ticking = false;
+		rest(stack);
 		return;
 	}
 	if (!stack->ticking) {
@@ -206,16 +216,10 @@ void netstack_tick(struct netstack *stack, uint64_t now)
 	tick_flows(stack);
 	pieces_tick(stack);
 	if (LIST_EMPTY(&stack->timed) && !pieces_waiting(stack))
-		stack->ticking = false;
+		rest(stack);
 }
 
 void netstack_count(const struct netstack *stack, struct netstack_counters *out)
 {
-	const struct netstack_flow *flow;
-
 	*out = stack->counters;
-	for (flow = LIST_FIRST(&stack->all); flow; flow = LIST_NEXT(flow, all)) {
-		out->calls += flow->state == FLOW_CALLING;
-		out->buffered += (uint32_t)flow->queued + flow->ring.used;
-	}
 }

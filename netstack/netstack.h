@@ -181,7 +181,7 @@ int netstack_send_error(struct netstack *stack, const struct netstack_datagram *
 
 struct netstack_counters {
 	uint64_t packets_in, packets_out, malformed, retransmitted;
-	uint32_t calls, flows, buffered;	// at this moment
+	uint32_t flows;			// at this moment
 };
 void netstack_count(const struct netstack *stack, struct netstack_counters *out);
 

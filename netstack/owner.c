@@ -20,14 +20,14 @@ static bool is_over(const struct netstack_flow *flow)
 	return flow->new_end && (flow->reason < 0 || !flow->first || flow->let_go);
 }
 
-static void tell(struct netstack_flow *flow, bool *happened, void (*news)(void *owner))
-{
-	bool told = *happened;
-
-	*happened = false;
-	if (told && listens(flow))
-		news(flow->owner);
-}
+// Noted as told before it is: the telling may bring the next.
+#define TELL(flow, happened, news) do {				\
+	bool due_ = (flow)->happened;				\
+								\
+	(flow)->happened = false;				\
+	if (due_ && listens(flow))				\
+		(news)((flow)->owner);				\
+} while (0)
 
 void flow_tell(struct netstack_flow *flow)
 {
@@ -37,10 +37,10 @@ void flow_tell(struct netstack_flow *flow)
 		return;
 	flow->is_telling = true;
 	if (flow->reason == 0) {
-		tell(flow, &flow->new_opened, news->opened);
-		tell(flow, &flow->new_data, news->data);
-		tell(flow, &flow->new_fin, news->finished);
-		tell(flow, &flow->new_room, news->room);
+		TELL(flow, new_opened, news->opened);
+		TELL(flow, new_data, news->data);
+		TELL(flow, new_fin, news->finished);
+		TELL(flow, new_room, news->room);
 	}
 	if (flow->state != FLOW_DEAD && is_over(flow)) {
 		flow->state = FLOW_OVER;
@@ -139,8 +139,11 @@ int netstack_commit(struct netstack_flow *flow, size_t size)
 
 size_t netstack_unacked(const struct netstack_flow *flow)
 {
-	size_t flying = flow->ring.written;
+	size_t flying;
 
+	if (flow->has_syn)
+		return 0;
+	flying = flow->ring.written;
 	if (flow->pcb && flow->pcb->snd_lbb - flow->pcb->lastack < flying)
 		flying = flow->pcb->snd_lbb - flow->pcb->lastack;
 	return flow->ring.used - flow->ring.written + flying;

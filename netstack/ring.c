@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // ring - bytes to the app, from the owner's write until the acknowledgement.
 //
-// Taken when first needed, doubled while it proves too small, given back as soon as
+// Taken with the first bytes, doubled while it proves too small, given back as soon as
 // all is acknowledged: ten thousand idle flows must not hold ten thousand windows.
 // Some first blocks are kept for whoever needs one next; were they malloc's each
 // time, it would cut them up for small things and never have them whole again. Because
@@ -24,7 +24,7 @@ static void block_free(struct block *block)
 		free(block);
 		return;
 	}
-	block->next = spare;
+	*block = (struct block){ .next = spare, .capacity = BLOCK_FIRST };
 	spare = block;
 	spare_count++;
 }
@@ -47,12 +47,12 @@ static struct block *block_make(size_t capacity)
 	if (block) {
 		spare = block->next;
 		spare_count--;
-	} else {
-		block = malloc(sizeof(*block) + capacity);
+		block->next = NULL;	// its bytes may have been written: ring_reserve()
+		return block;
 	}
-	if (!block)
-		return NULL;
-	*block = (struct block){ .capacity = (uint32_t)capacity };
+	block = malloc(sizeof(*block) + capacity);
+	if (block)
+		*block = (struct block){ .capacity = (uint32_t)capacity };
 	return block;
 }
 
@@ -61,23 +61,28 @@ static size_t block_room(const struct block *block)
 	return block ? block->capacity - block->used : 0;
 }
 
+// What block_make(BLOCK_FIRST) will give next.
+static struct block *spare_lend(void)
+{
+	if (!spare) {
+		struct block *block = block_make(BLOCK_FIRST);
+
+		if (block)
+			block_free(block);
+	}
+	return spare;
+}
+
 // A block of twice the size, up to `most`; instead of the newest if that is empty.
 static void ring_grow(struct ring *ring, size_t most)
 {
-	size_t capacity = ring->newest ? ring->newest->capacity * 2UL : BLOCK_FIRST;
+	size_t capacity = ring->newest->capacity * 2UL;
 	struct block *block;
 
 	block = block_make(capacity < most ? capacity : most);
 	if (!block)
 		return;
-	if (ring->newest && !ring->used) {
-		block_free(ring->newest);
-		ring->oldest = ring->newest = NULL;
-	}
-	if (ring->newest)
-		ring->newest->next = block;
-	else
-		ring->oldest = block;
+	ring->newest->next = block;
 	ring->newest = block;
 }
 
@@ -89,9 +94,13 @@ int ring_reserve(struct ring *ring, size_t most, struct iovec iov[2], size_t *si
 	*size = 0;
 	if (!room)
 		return 0;
-	if (!ring->newest || (block_room(ring->newest) == 0 && ring->newest->capacity < most))
-		ring_grow(ring, most);
-	block = ring->newest;
+	if (!ring->newest) {
+		block = spare_lend();
+	} else {
+		if (block_room(ring->newest) == 0 && ring->newest->capacity < most)
+			ring_grow(ring, most);
+		block = ring->newest;
+	}
 	if (room > block_room(block))
 		room = block_room(block);
 	if (!room)
@@ -108,10 +117,12 @@ int ring_reserve(struct ring *ring, size_t most, struct iovec iov[2], size_t *si
 
 bool ring_commit(struct ring *ring, size_t size)
 {
-	if (size > block_room(ring->newest))
-		return false;
 	if (!size)
 		return true;
+	if (!ring->newest && spare && size <= BLOCK_FIRST)
+		ring->oldest = ring->newest = block_make(BLOCK_FIRST);
+	if (size > block_room(ring->newest))
+		return false;
 	ring->newest->used += (uint32_t)size;
 	ring->used += (uint32_t)size;
 	return true;

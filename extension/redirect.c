@@ -375,11 +375,6 @@ int redirect_write_loopback6(const struct redirect *redirect, const struct iovec
 	return writev(redirect->device.tunnel, parts, count) < 0 ? -errno : 0;
 }
 
-bool redirect_owns(const struct redirect *redirect, const struct sockaddr *address)
-{
-	return host_owns(&redirect->device.host, address);
-}
-
 const char *redirect_device(const struct redirect *redirect)
 {
 	return redirect->device.name;

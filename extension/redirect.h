@@ -67,7 +67,6 @@ int redirect_change(struct redirect *redirect, const struct spec *spec);
 // As launch_tunnel() and launch_write_loopback6().
 int redirect_tunnel(const struct redirect *redirect);
 int redirect_write_loopback6(const struct redirect *redirect, const struct iovec *parts, int count);
-bool redirect_owns(const struct redirect *redirect, const struct sockaddr *address);
 // The tunnel device's name, "apptap0".
 const char *redirect_device(const struct redirect *redirect);
 

@@ -139,19 +139,19 @@ static size_t mysql_request(const uint8_t *at, size_t size, bool *more)
 
 // --- turns ----------------------------------------------------------------------
 
-static void remember(char *line, size_t *line_size, const void *bytes, size_t size)
+static void remember(char *line, size_t most, uint8_t *line_size, const void *bytes, size_t size)
 {
-	size_t part = STARTTLS_LINE - *line_size;
+	size_t part = most - *line_size;
 
 	part = part < size ? part : size;
 	memcpy(line + *line_size, bytes, part);
-	*line_size += part;
+	*line_size = (uint8_t)(*line_size + part);
 }
 
 // Counts what is relayed, so that held bytes count once.
 static enum starttls_verdict relayed(struct starttls *starttls, size_t size)
 {
-	starttls->shown += size;
+	starttls->shown += (uint32_t)(size > STARTTLS_WINDOW ? STARTTLS_WINDOW + 1 : size);
 	starttls->never = starttls->shown > STARTTLS_WINDOW || starttls->turns > STARTTLS_TURNS;
 	return starttls->never ? STARTTLS_NEVER : STARTTLS_CLEAR;
 }
@@ -162,7 +162,7 @@ static enum starttls_verdict cleartext(struct starttls *starttls, const void *by
 	if (starttls->app_size < STARTTLS_LINE) {
 		enum starttls_protocol asked;
 
-		remember(starttls->app, &starttls->app_size, bytes, size);
+		remember(starttls->app, STARTTLS_LINE, &starttls->app_size, bytes, size);
 		starttls->lhlo = starttls->lhlo || begins(starttls->app, starttls->app_size, "lhlo ");
 		asked = named(starttls);
 		starttls->protocol = asked ? asked : starttls->protocol;
@@ -227,7 +227,7 @@ enum starttls_verdict starttls_origin(struct starttls *starttls, const void *byt
 	if (size == 0)
 		return STARTTLS_CLEAR;
 	if (!starttls->greeting_over)
-		remember(starttls->greeting, &starttls->greeting_size, bytes, size);
+		remember(starttls->greeting, STARTTLS_GREETING, &starttls->greeting_size, bytes, size);
 	starttls->boundary = true;
 	return relayed(starttls, size);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // starttls - sees a cleartext conversation turn to TLS.
 //
-// Pure and without a heap: it is shown what each side sends and keeps a few
-// hundred bytes. It never keeps the app's bytes: while it says HELD the caller
+// Pure and without a heap: it is shown what each side sends and keeps some
+// seventy bytes. It never keeps the app's bytes: while it says HELD the caller
 // does, and shows them again from there with what has come behind them.
 
 #ifndef TLS_STARTTLS_H
@@ -20,7 +20,8 @@ enum starttls_verdict {
 enum {
 	STARTTLS_WINDOW = 65536,	// bytes of both sides, after which it is NEVER
 	STARTTLS_TURNS = 64,		// times that the app speaks, likewise
-	STARTTLS_LINE = 64,
+	STARTTLS_LINE = 48,
+	STARTTLS_GREETING = 8,
 };
 
 enum starttls_protocol {
@@ -31,14 +32,13 @@ enum starttls_protocol {
 
 // Its insides are for starttls.c alone; open by value, nothing to close.
 struct starttls {
-	enum starttls_protocol protocol;
+	uint32_t shown;
 	uint16_t port;
-	size_t shown, turns;
+	uint8_t turns, app_size, greeting_size;
+	enum starttls_protocol protocol : 8;
 	bool never, boundary, holding, lhlo, greeting_over;
 	char app[STARTTLS_LINE];		// how its turn began
-	size_t app_size;
-	char greeting[STARTTLS_LINE];		// how the origin's first turn began
-	size_t greeting_size;
+	char greeting[STARTTLS_GREETING];	// how the origin's first turn began
 };
 
 // `port` is the origin's, a hint for the name alone: 0 when unknown.

@@ -5,8 +5,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "tunnel/origin.h"
+
+enum { READY = 64 };	// of the origins' news taken at once
 
 void session_touch(struct session *s)
 {
@@ -32,7 +36,7 @@ void session_state(struct session *s, enum state state, uint64_t time)
 static void unwatch(struct session *s)
 {
 	if (s->watched)
-		event_del(&s->event);
+		(void)epoll_ctl(s->all->ready, EPOLL_CTL_DEL, s->relay.wire[ORIGIN].fd, NULL);
 	s->watched = false;
 }
 
@@ -103,28 +107,57 @@ void session_end(struct session *s, enum flow_close close)
 
 // --- the origin's socket ----------------------------------------------------
 
-static void origin_event(evutil_socket_t fd, short what, void *context)
+static void origin_event(struct session *s, uint32_t what)
 {
-	struct session *s = context;
-
-	(void)fd;
-	if (what & EV_READ)
+	if (what & (EPOLLIN | EPOLLERR | EPOLLHUP))
 		s->relay.wire[ORIGIN].readable = true;
-	if (what & EV_WRITE)
+	if (what & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 		s->relay.wire[ORIGIN].writable = true;
 	session_touch(s);
+}
+
+// Nothing is freed while these are told: session_touch() only notes.
+static void on_ready(evutil_socket_t fd, short what, void *context)
+{
+	struct epoll_event events[READY];
+	int n;
+
+	(void)what;
+	(void)context;
+	do {
+		n = epoll_wait(fd, events, READY, 0);
+		for (int i = 0; i < n; i++)
+			origin_event(events[i].data.ptr, events[i].events);
+	} while (n == READY);
+}
+
+int sessions_watch(struct sessions *all, struct event_base *base)
+{
+	all->ready = epoll_create1(EPOLL_CLOEXEC);
+	if (all->ready < 0)
+		return -errno;
+	event_assign(&all->event, base, all->ready, EV_READ | EV_PERSIST, on_ready, all);
+	all->watched = !event_add(&all->event, NULL);
+	return all->watched ? 0 : -ENOMEM;
+}
+
+void sessions_unwatch(struct sessions *all)
+{
+	if (all->watched)
+		event_del(&all->event);
+	if (all->ready >= 0)
+		close(all->ready);
 }
 
 // Edge-triggered, for reading and writing, once for the socket's life.
 static int watch(struct session *s, int fd)
 {
+	struct epoll_event wanted = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = s};
 	struct wire *w = &s->relay.wire[ORIGIN];
 
 	*w = (struct wire){.side = ORIGIN, .fd = fd, .record = s->record, .tap = w->tap};
-	if (event_assign(&s->event, s->all->base, fd, EV_READ | EV_WRITE | EV_PERSIST | EV_ET,
-			 origin_event, s) ||
-	    event_add(&s->event, NULL))
-		return -ENOMEM;
+	if (epoll_ctl(s->all->ready, EPOLL_CTL_ADD, fd, &wanted))
+		return -errno;
 	s->watched = true;
 	return 0;
 }

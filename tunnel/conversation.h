@@ -37,23 +37,24 @@ struct session {
 	struct sessions *all;
 	struct session *next, *previous;	// of all
 	struct session *queued_next;
+	enum state state : 8;
 	bool queued, dead, watched, app_finished;
 	bool alone;		// no second connection to the origin can be: cleartext turned to TLS, FTP's data
+	bool used;		// opened, and the app has spoken over it
 	int refused;		// REFUSED: the errno
-	enum state state;
 	uint64_t deadline;
 	uint64_t opened;	// monotonic ns: TLS stood on both sides; 0: it does not
-	bool used;		// and the app has spoken over it
 	struct flow *record;
 	struct relay relay;
 	struct sniff *sniff;	// sniff's; SNIFFING only
 	struct hello *hello;
 	struct origin_hello *origin_hello;	// handshake's: what is still wanted of it
-	struct event event;
 };
 
 struct sessions {
-	struct event_base *base;
+	int ready;			// an epoll of the origins' sockets: an event of libevent's
+	struct event event;		// each would be a sixth of an idle session's memory
+	bool watched;
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
 	struct policy *policy;
@@ -64,6 +65,10 @@ struct sessions {
 	bool paused;
 	bool ftp;		// some conversation was FTP that turned to TLS
 };
+
+// News of the origins' sockets, for as long as there are sessions. 0 or -errno.
+int sessions_watch(struct sessions *all, struct event_base *base);
+void sessions_unwatch(struct sessions *all);
 
 // Into the queue of the turn.
 void session_touch(struct session *s);

@@ -8,7 +8,7 @@
 
 #include "tunnel/prelude.h"
 
-enum { BUCKETS = 16384, SWEEP = BUCKETS / 64 };
+enum { BUCKETS = 16384, SWEEP = BUCKETS / 8 };
 
 struct flow_table {
 	struct flow *bucket[BUCKETS];
@@ -40,6 +40,7 @@ static void flow_free(struct flow *f)
 	process_let(f->process);
 	prelude_free(f->prelude);
 	free(f->tls);
+	free(f->reason);
 	free(f);
 }
 
@@ -108,29 +109,33 @@ void flow_each(struct flow_table *table, void (*call)(void *context, struct flow
 			call(context, f);
 }
 
-void flow_sweep(struct flow_table *table, uint64_t before)
+bool flow_sweep(struct flow_table *table, uint32_t before)
 {
+	bool any = false;
+
 	for (size_t n = 0; n < SWEEP; n++) {
 		struct flow **at = &table->bucket[table->swept++ % BUCKETS];
 		while (*at) {
 			struct flow *f = *at;
-			if (f->close == FLOW_RUNNING || f->touched >= before) {
+			if (f->close == FLOW_RUNNING || (int32_t)(f->touched - before) >= 0) {
 				at = &f->next;
 				continue;
 			}
 			*at = f->next;
 			flow_free(f);
 			table->count--;
+			any = true;
 		}
 	}
+	return any;
 }
 
 void flow_reason(struct flow *flow, const char *sentence)
 {
-	size_t n = strnlen(sentence, sizeof(flow->reason) - 1);
+	char *kept = strndup(sentence, FLOW_REASON - 1);
 
-	memcpy(flow->reason, sentence, n);
-	flow->reason[n] = 0;
+	free(flow->reason);
+	flow->reason = kept;
 }
 
 struct flow_tls *flow_tls(struct flow *flow)

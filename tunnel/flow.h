@@ -70,29 +70,30 @@ struct flow_tls {
 	char fault[160];		// the certificate's, "" for none
 };
 
+// Thousands of them idle, so what few have is a pointer.
 struct flow {
 	uint64_t id;			// from 1, in the order of first packets
-	uint8_t protocol;
 	union address app, peer;
 	struct process *process;	// kept; NULL: not known
 	const char *name;		// the peer's, as the app looked it up; NULL
 	uint64_t started, ended;	// ns since the epoch
-	uint64_t touched;		// monotonic ns, of the last packet
 	uint64_t bytes[2];		// payload that each side sent, by enum side
-	enum flow_verdict verdict;
-	enum flow_close close;
-	char reason[224];		// a sentence beside the verdict, or ""
+	char *reason;			// a sentence beside the verdict; NULL
 	struct flow_tls *tls;		// NULL until a ClientHello was seen
-	bool inside;			// both ends are in the namespace
-	uint8_t finished;		// inside flows: sides that sent a FIN, as bits
-	bool named;			// the capture has its comment
 	struct prelude *prelude;	// what was said in the clear, while TLS may follow
-	bool plain_begun;		// ... and its plaintext, where that is wanted:
-	struct stream *plain;		// NULL where not
+	struct stream *plain;		// its plaintext, where that is wanted; NULL
 	struct redacted *redacted;	// what tunnel/tap keeps to redact it
 	struct watched *watched;	// what tunnel/watch keeps of it
 	void *mover;			// the session or datagram socket that moves it
 	struct flow *next;		// in its bucket
+	uint32_t touched;		// monotonic ms, of the last packet; goes round
+	uint8_t protocol;
+	enum flow_verdict verdict : 4;
+	enum flow_close close : 4;
+	uint8_t finished : 2;		// inside flows: sides that sent a FIN, as bits
+	bool inside : 1;		// both ends are in the namespace
+	bool named : 1;			// the capture has its comment
+	bool plain_begun : 1;		// `plain` was asked for
 };
 
 struct flow_table;
@@ -110,10 +111,13 @@ struct flow *flow_add(struct flow_table *table, uint8_t protocol, const union ad
 
 // `ended` for all that are still running, before the table goes.
 void flow_each(struct flow_table *table, void (*call)(void *context, struct flow *flow), void *context);
-// Frees what ended before `before` (monotonic ns, by `touched`). Looks at a
-// part of the table at each call, all of it in some 64 calls.
-void flow_sweep(struct flow_table *table, uint64_t before);
+// Frees what ended before `before` (monotonic ms, by `touched`). Looks at a
+// part of the table at each call, all of it in some 8 calls.
+// True where something was.
+bool flow_sweep(struct flow_table *table, uint32_t before);
 
+// Of the sentence FLOW_REASON - 1 bytes are kept.
+enum { FLOW_REASON = 224 };
 void flow_reason(struct flow *flow, const char *sentence);
 struct flow_tls *flow_tls(struct flow *flow);
 

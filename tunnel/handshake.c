@@ -352,13 +352,13 @@ static bool refuses_ours(const struct session *s, int error)
 static void remember_pin(struct session *s, bool said)
 {
 	struct policy_target target;
-	char host[ADDRESS_TEXT], reason[sizeof(s->record->reason)];
+	char host[ADDRESS_TEXT], reason[FLOW_REASON];
 
 	target_of(s, &target, host);
 	if (!policy_pinned(s->all->policy, &target, said))
 		return;
-	snprintf(reason, sizeof(reason), "%.150s%spinned: its next connection there passes unopened", s->record->reason,
-		 s->record->reason[0] ? "; " : "");
+	snprintf(reason, sizeof(reason), "%.150s%spinned: its next connection there passes unopened",
+		 s->record->reason ? s->record->reason : "", s->record->reason ? "; " : "");
 	flow_reason(s->record, reason);
 }
 

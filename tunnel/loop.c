@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 enum {
 	BATCH = 64,	// packets of one turn
+	TRIM_SWEEPS = 16,
 	LAST = 8192,	// of the last one: more than the device holds for us
 };
 
@@ -47,6 +49,8 @@ struct loop {
 	struct datagrams *datagrams;
 	struct watch watches[LOOP_WATCHES];
 	uint64_t armed, next_sweep, drain_until, grace_until, drained_progress;
+	uint64_t crossed;		// packets, at the last sweep
+	unsigned untrimmed;		// sweeps since memory was last given back; 0: nothing to give
 	bool tunnel_watched, timer_watched, capture_watched;
 	bool paused, stopped, draining;
 };
@@ -247,6 +251,32 @@ static void arm_timer(struct loop *l, uint64_t now)
 	l->armed = due;
 }
 
+// What conversations gave back lies between what the idle ones keep. The kernel gets
+// the whole pages of it once nothing moves, or when something has for a while.
+static void trim(struct loop *l, bool freed)
+{
+	struct netstack_counters counters;
+	uint64_t crossed;
+
+	netstack_count(l->stack, &counters);
+	crossed = counters.packets_in + counters.packets_out;
+	bool quiet = crossed == l->crossed;
+	l->crossed = crossed;
+	if (l->untrimmed || freed || !quiet)
+		l->untrimmed++;
+	if (l->untrimmed && (quiet || l->untrimmed >= TRIM_SWEEPS)) {
+		(void)malloc_trim(0);
+		l->untrimmed = 0;
+	}
+}
+
+static void sweep(struct loop *l, uint64_t now)
+{
+	datagrams_sweep(l->datagrams);
+	trim(l, tap_sweep(l->parts.tap));
+	l->next_sweep = now + SECOND;
+}
+
 static void do_due(struct loop *l)
 {
 	read_clock(l);
@@ -257,11 +287,8 @@ static void do_due(struct loop *l)
 	sessions_tick(l->sessions, now);
 	if (l->parts.capture && capture_deadline(l->parts.capture) <= now)
 		capture_tick(l->parts.capture, now);
-	if (l->next_sweep <= now) {
-		datagrams_sweep(l->datagrams);
-		tap_sweep(l->parts.tap);
-		l->next_sweep = now + SECOND;
-	}
+	if (l->next_sweep <= now)
+		sweep(l, now);
 }
 
 // --- open and close ---------------------------------------------------------

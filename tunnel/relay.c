@@ -42,8 +42,7 @@ static int keep(struct relay_direction *d, const uint8_t *bytes, size_t size)
 	if (!d->left && !(d->left = malloc(RECORD)))
 		return -ENOMEM;
 	memmove(d->left, bytes, size);
-	d->left_at = 0;
-	d->left_size = size;
+	d->left_size = (uint32_t)size;
 	return 0;
 }
 
@@ -68,7 +67,7 @@ static int clear(struct relay_direction *d, struct tls *to)
 {
 	if (d->left_size) {
 		assert(d->left);
-		int error = put(d, to, d->left + d->left_at, d->left_size);
+		int error = put(d, to, d->left, d->left_size);
 		if (error)
 			return error;
 		if (d->left_size)

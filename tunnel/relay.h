@@ -18,8 +18,8 @@ struct tls;
 // What came from one side and how far its end was passed on.
 struct relay_direction {
 	uint8_t *left;		// plain bytes that the other side has not taken
-	size_t left_at, left_size;
 	uint64_t plain;		// bytes inside TLS that came
+	uint32_t left_size;
 	bool notified;		// close_notify came
 	bool notify_due;	// ... and is still to be written to the other
 	bool over;		// its end was passed on

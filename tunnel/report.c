@@ -133,7 +133,7 @@ int report_line(const struct flow *f, char *out, size_t size)
 	if (f->tls && f->tls->leg[APP].version[0])
 		snprintf(tls, sizeof(tls), "%s%s %s%s%s", f->tls->starttls ? " " : "", f->tls->starttls ? f->tls->starttls : "",
 			 f->tls->leg[APP].version, f->tls->alpn[0] ? " " : "", f->tls->alpn);
-	if (f->reason[0])
+	if (f->reason)
 		snprintf(why, sizeof(why), " (%s)", f->reason);
 	const char *how = f->close == FLOW_FINISHED || f->close == FLOW_IDLE || f->close == FLOW_NEVER_OPENED
 				  ? "" : flow_close_word(f->close);

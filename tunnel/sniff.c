@@ -31,8 +31,8 @@ enum { FORM = 6, SHARE = 1 << 20 };
 
 struct sniff {
 	struct starttls starttls;
-	size_t clear;		// still to be relayed
-	size_t held;		// shown behind it; HELD
+	uint32_t clear;		// still to be relayed: at most what the stack holds
+	uint32_t held;		// shown behind it; HELD
 	bool hello;		// what is behind is one
 };
 
@@ -77,7 +77,7 @@ static void hold(struct session *s, size_t size)
 		tap_hold(s->all->tap, s->record);
 	if (!s->sniff->held || (formed && s->sniff->held < FORM))
 		session_state(s, SNIFFING, formed ? HELLO_TIME : BYTE_TIME);
-	s->sniff->held = size;
+	s->sniff->held = (uint32_t)size;
 }
 
 static void let(struct session *s)
@@ -103,14 +103,14 @@ static bool judge(struct session *s)
 		switch (starttls_app(&sniff->starttls, bytes, size, &at)) {
 		case STARTTLS_CLEAR:
 			let(s);
-			sniff->clear += size;
+			sniff->clear += (uint32_t)size;
 			break;
 		case STARTTLS_HELD:
-			sniff->clear += at;
+			sniff->clear += (uint32_t)at;
 			hold(s, size - at);
 			break;
 		case STARTTLS_HELLO:
-			sniff->clear += at;
+			sniff->clear += (uint32_t)at;
 			sniff->hello = true;
 			return true;
 		case STARTTLS_NEVER:
@@ -134,7 +134,7 @@ static bool pump(struct session *s)
 	}
 	if (s->sniff->clear && wire_splice(app, origin, s->sniff->clear) < 0)
 		return false;
-	s->sniff->clear -= (size_t)(s->record->bytes[APP] - before);
+	s->sniff->clear -= (uint32_t)(s->record->bytes[APP] - before);
 	return true;
 }
 
@@ -198,6 +198,6 @@ void sniff_release(struct session *s)
 		session_relay(s, FLOW_RELAYED, NULL);
 		return;
 	}
-	sniff->clear += held;
+	sniff->clear += (uint32_t)held;
 	session_touch(s);
 }

@@ -21,9 +21,9 @@
 #include "tunnel/watch.h"
 
 // How long an ended flow is still found by its last packets.
-#define LINGER 2000000000ull
+#define LINGER 2000
 // When a flow between two programs inside counts as over.
-#define INSIDE_IDLE 300000000000ull
+#define INSIDE_IDLE 300000
 
 // A comment is read in a list of packets; the interface's description has it all.
 enum { DNS_PORT = 53, ARGUMENTS_SHOWN = 256 };
@@ -80,6 +80,11 @@ uint64_t tap_now(const struct tap *t)
 	return t->monotonic;
 }
 
+static uint32_t now_ms(const struct tap *t)
+{
+	return (uint32_t)(t->monotonic / 1000000);
+}
+
 // --- flows ------------------------------------------------------------------
 
 static uint8_t ping_protocol(uint8_t protocol)
@@ -111,7 +116,7 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	if (!f)
 		return NULL;
 	f->started = t->real;
-	f->touched = t->monotonic;
+	f->touched = now_ms(t);
 	f->name = names_find(t->names, peer);
 	if (t->parts.owners)
 		t->parts.owners(t->parts.of);
@@ -224,7 +229,7 @@ struct flow *tap_from_app(struct tap *t, const struct packet *view, const struct
 		}
 	}
 	if (f) {
-		f->touched = t->monotonic;
+		f->touched = now_ms(t);
 		if (f->inside)
 			inside_seen(t, f, view, answer);
 	}
@@ -257,7 +262,7 @@ void tap_to_app(struct tap *t, const struct tun_packet *packet)
 	if (!packet_read_head(&view, head, n)) {
 		f = flow_find(t->flows, ping_protocol(view.protocol), &view.to, &view.from);
 		if (f)
-			f->touched = t->monotonic;
+			f->touched = now_ms(t);
 	}
 	give(t, f, packet, false);
 }
@@ -454,7 +459,7 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 		return;
 	flow->close = close;
 	flow->ended = t->real > flow->started ? t->real : flow->started;
-	flow->touched = t->monotonic;
+	flow->touched = now_ms(t);
 	flow->mover = NULL;
 	end_plain(t, flow);
 	watch_end(t->parts.watch, flow);
@@ -469,13 +474,12 @@ static void end_idle_inside(void *context, struct flow *f)
 {
 	struct tap *t = context;
 
-	if (f->inside && f->close == FLOW_RUNNING && f->touched + INSIDE_IDLE < t->monotonic)
+	if (f->inside && f->close == FLOW_RUNNING && now_ms(t) - f->touched > INSIDE_IDLE)
 		tap_end(t, f, FLOW_IDLE);
 }
 
-void tap_sweep(struct tap *t)
+bool tap_sweep(struct tap *t)
 {
 	flow_each(t->flows, end_idle_inside, t);
-	if (t->monotonic > LINGER)
-		flow_sweep(t->flows, t->monotonic - LINGER);
+	return flow_sweep(t->flows, now_ms(t) - LINGER);
 }

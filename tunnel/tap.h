@@ -83,6 +83,6 @@ void tap_stays_clear(struct flow *flow);
 void tap_end(struct tap *tap, struct flow *flow, enum flow_close close);
 
 // Ends idle flows between two programs inside, frees old ones.
-void tap_sweep(struct tap *tap);
+bool tap_sweep(struct tap *tap);
 
 #endif

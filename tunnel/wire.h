@@ -20,16 +20,16 @@ struct starttls;
 struct tap;
 
 struct wire {
-	enum side side;
 	struct netstack_flow *flow;	// APP; NULL once it is gone
-	int fd;				// ORIGIN; -1: none
-	bool readable, writable;	// ORIGIN only
-	bool ended;			// the far end finished and all was read
-	bool finished;			// we finished: no more is written
-	int error;			// the wire broke: -errno
 	struct flow *record;		// counts what the app sent and got
 	struct tap *tap;		// hears what is spliced from here; NULL: nobody does
 	struct starttls *starttls;	// ORIGIN only: likewise
+	int fd;				// ORIGIN; -1: none
+	int error;			// the wire broke: -errno
+	enum side side : 8;
+	bool readable, writable;	// ORIGIN only
+	bool ended;			// the far end finished and all was read
+	bool finished;			// we finished: no more is written
 };
 
 // As read(2) and write(2): > 0, 0 at the end, -EAGAIN, -errno.

@@ -39,6 +39,12 @@ held = []
 for line in sys.stdin:
     for n in range(int(line)):
         s = socket.create_connection(("127.0.0.1", int(sys.argv[1]))); s.sendall(b"x"); s.recv(9); held.append(s)
+    if int(line) == 0:
+        for s in held:
+            s.sendall(bytes(20000)); left = 20000
+            while left: left -= len(s.recv(left))
+    if int(line) < 0:
+        for s in held: s.close()
     print("done", flush=True)
 """
 
@@ -162,10 +168,27 @@ def memory_a_flow(t, code, flows, context=None):
 @only("root", limit=60)
 def test_memory_an_idle_flow(t):
     each = memory_a_flow(t, IDLE, 1000)
-    t.true(500 < each < 3000, f"{each:.0f} bytes a flow")
+    t.true(500 < each < 1100, f"{each:.0f} bytes a flow")
 
 
 @only("root", limit=60)
 def test_memory_an_idle_flow_of_tls(t):
     each = memory_a_flow(t, over_tls(IDLE), 150, context(t))
     t.true(5000 < each < 33000, f"{each:.0f} bytes a flow")
+
+
+@only("root", limit=60)
+def test_memory_is_given_back(t):
+    """What moves lends windows and buffers; what ended lies between what did not."""
+    flows = 2000
+    server = t.keep(sockets.Server(t, sockets.echo))
+    running = start(t, IDLE, server.port)
+    go(running, 1000)
+    before = private(running.pid)
+    go(running, flows)
+    go(running, 0)
+    t.until(lambda: private(running.pid) - before < 1300 * flows, "what moved keeps what it needed")
+    go(running, -1)
+    t.until(lambda: private(running.pid) < before, "what ended keeps its memory", limit=30)
+    running.process.stdin.close()
+    running.wait().ok()

@@ -10,7 +10,7 @@ import subprocess
 
 from e2e import local, wireshark
 from e2e.scenario import only
-from peers import sockets
+from peers import nginx, sockets
 
 TALK = """
 import socket, sys
@@ -174,3 +174,27 @@ def test_local_turns_and_ends(t):
     with open(f"{t.home}/read.pcapng", "wb") as file, reader.makefile("rb") as stream:
         file.write(stream.read())
     t.equal(wireshark.sound(f"{t.home}/read.pcapng"), 14, "packets that the reader got")
+
+
+@only("root")
+def test_local_turns_both(t):
+    """Packets and plaintext are rings in folders of their own, which confinement leaves reachable."""
+    t.need("curl")
+    paths = []
+    for folder in "packets", "plain":
+        os.mkdir(f"{t.home}/{folder}")
+        os.chmod(f"{t.home}/{folder}", 0o777)
+        paths.append(f"{t.home}/{folder}/out.pcapng")
+    t.keep(nginx.serve(t))
+    tap = local.Local(t, "curl", "--upstream-ca", f"{t.pki}/ca.pem", "-w", paths[0], "--plaintext", paths[1], "-C", "100")
+    for turn in range(2):
+        if turn:
+            tap.process.send_signal(signal.SIGUSR2)
+            t.until(lambda: all(os.path.exists(f"{path}1") for path in paths), "the next files")
+        done = subprocess.run(["curl", "-sSk", "https://localhost:8443/hello"], env=t.environment(), capture_output=True, timeout=20)
+        t.has(done.stdout.decode(), "hello")
+    tap.end()
+    for path in paths:
+        for name in path, f"{path}1":
+            t.equal(wireshark.column(name, "http.response", "http.response.code"), ["200"], name)
+        t.true(os.stat(f"{path}1").st_uid != 0, "the next file is not root's")

@@ -186,6 +186,51 @@ static void periods_end_the_capture(void **state)
 	expect_file(".1420", "S I p2 T");
 }
 
+// The plaintext's file, which has had no packet to look at the time for, ends as well.
+static void the_packets_end_ends_the_plaintext(void **state)
+{
+	static struct udp udp;
+	char plain[96];
+	struct capture *capture;
+
+	(void)state;
+	snprintf(plain, sizeof(plain), "%s.plain", path);
+	capture = open_capture((struct capture_options){
+		.plain_path = plain, .rotate_seconds = 60, .files = 1, .now = START,
+	});
+	for (uint64_t minute = 0; minute < 2; minute++) {
+		struct capture_packet packet = make_udp(&udp, 1, 10);
+
+		packet.time = START + minute * UINT64_C(60000000000);
+		assert_false(capture_done(capture));
+		capture_packet(capture, &packet);
+	}
+	wait_until_done(capture);
+	close_capture(capture);
+	expect_file("", "S I p1 T");
+	expect_file(".plain", "S I");
+}
+
+static void one_file_of_two_is_had(void **state)
+{
+	struct capture *capture = open_capture((struct capture_options){ .plain_path = "/nonexistent/plain" });
+
+	(void)state;
+	send_mark(capture, 0, 1);
+	assert_non_null(strstr(capture_news(capture), "/nonexistent/plain: No such file"));
+	assert_null(capture_news(capture));
+	assert_int_equal(capture_close(capture, why, sizeof(why)), -ENOENT);
+	assert_string_equal(why, "");	// it was said
+	expect_file("", "S I p1 T");
+
+	capture = open_capture((struct capture_options){ .path = "/nonexistent/packets", .plain_path = path });
+	assert_true(capture_wants_plain(capture));
+	assert_int_equal(capture_close(capture, why, sizeof(why)), -ENOENT);
+	assert_non_null(strstr(why, "/nonexistent/packets"));
+	assert_int_equal(capture_open(&capture, &(struct capture_options){ .path = "/nonexistent/packets",
+			 .plain_path = "/nonexistent/plain" }, why, sizeof(why)), -ENOENT);
+}
+
 // A reader sees the end at once; a handshake under way is not cut in two.
 static void a_count_ends_the_capture(void **state)
 {
@@ -383,6 +428,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_ring_comes_round, remove_ring),
 		cmocka_unit_test_teardown(tcpdump_cuts_alike, remove_ring),
 		cmocka_unit_test_teardown(periods_end_the_capture, remove_ring),
+		cmocka_unit_test_teardown(the_packets_end_ends_the_plaintext, remove_ring),
+		cmocka_unit_test_teardown(one_file_of_two_is_had, remove_ring),
 		cmocka_unit_test_teardown(a_count_ends_the_capture, remove_ring),
 		cmocka_unit_test_teardown(turned_by_hand, remove_ring),
 		cmocka_unit_test_teardown(a_next_file_that_cannot_be_had_is_told, remove_ring),

@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +160,27 @@ static void only_single_lines(void **state)
 	expect_content("c\n");
 }
 
+// Half a line would join the next one that a program appends.
+static void a_line_without_room_leaves_nothing(void **state)
+{
+	struct rlimit old, few;
+	struct keylog *keylog;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	few = (struct rlimit){ 10, old.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(keylog_open(&keylog, path, why, sizeof(why)), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+	assert_int_equal(keylog_write(keylog, "first"), 0);
+	assert_int_equal(keylog_write(keylog, "second"), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	expect_content("first\n");
+	assert_int_equal(keylog_write(keylog, "third"), -EFBIG);
+	assert_int_equal(keylog_close(keylog), -EFBIG);
+	expect_content("first\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +191,7 @@ int main(void)
 		cmocka_unit_test_teardown(bad_paths_are_told, remove_file),
 		cmocka_unit_test_teardown(a_failure_stays, remove_file),
 		cmocka_unit_test_teardown(only_single_lines, remove_file),
+		cmocka_unit_test_teardown(a_line_without_room_leaves_nothing, remove_file),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -263,15 +263,16 @@ static void kill_once(bool quick)
 
 // A process that forks and exits all the time is gone before a look at all of /proc
 // is over, hence the quick looks in between.
-static void kill_all(void)
+static bool kill_all(void)
 {
 	for (int round = 0; round < KILL_ROUNDS; round++) {
-		kill_once(round % 32);
 		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
-			return;
+			return true;
+		kill_once(round % 32);
 		if (round % 32 == 31)
 			poll(NULL, 0, 1);
 	}
+	return false;
 }
 
 static void count_left(struct keeper_message *message)
@@ -305,7 +306,8 @@ static bool reap(struct keeper *k)
 	}
 	nobody = pid < 0 && errno == ECHILD && k->command;
 	if (now) {
-		count_left(&ended);
+		if (!nobody)
+			count_left(&ended);
 		keeper_send(k->socket, &ended, NULL, 0);
 	}
 	if (nobody)
@@ -320,10 +322,8 @@ static void obey(struct keeper *k, int signals)
 
 	if (error == -EAGAIN)
 		return;
-	if (error) {
-		kill_all();
-		_exit(0);
-	}
+	if (error)
+		_exit(kill_all() ? 0 : 1);
 	if (message.kind == KEEPER_START && !k->command)
 		start(k, signals);
 	else if (message.kind == KEEPER_SIGNAL && k->running)

@@ -20,9 +20,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "extension/descriptors.h"
 #include "extension/host.h"
 #include "extension/keeper.h"
 #include "extension/tree.h"
@@ -299,16 +301,36 @@ static int kill_orphans(const struct launch *launch)
 static void end_keeper(struct launch *launch, bool leave)
 {
 	struct keeper_message message = {.kind = KEEPER_LEAVE};
+	int status = -1;
 
 	if (leave)
 		keeper_send(launch->socket, &message, NULL, 0);
 	close(launch->socket);
-	while (waitpid(launch->keeper, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(launch->keeper, &status, 0) < 0 && errno == EINTR)
 		;
-	if (leave || !launch->namespace)
+	// One that ends by itself has seen to it that nobody is left.
+	if (leave || !launch->namespace || status == 0)
 		return;
 	for (int round = 0; round < KILL_ROUNDS && kill_orphans(launch); round++)
 		usleep(1000);
+}
+
+// The kernel takes tens of milliseconds to take a device away, and has whoever gives up
+// its last descriptor wait for that. It is a process of its own that does, and nobody's
+// child to wait for (no signal at its end), so that who called apptap has its answer.
+static void part_with_devices(const struct launch *launch)
+{
+	int tunnel = launch->tunnel, loopback6 = launch->loopback6;
+
+	if (tunnel < 0)
+		return;
+	if (syscall(SYS_clone, 0UL, NULL, NULL, NULL, NULL) == 0) {
+		descriptors_keep(tunnel, loopback6 < 0 ? tunnel : loopback6);
+		_exit(0);
+	}
+	close(tunnel);
+	if (loopback6 >= 0)
+		close(loopback6);
 }
 
 void launch_close(struct launch *launch, bool leave)
@@ -319,11 +341,8 @@ void launch_close(struct launch *launch, bool leave)
 		end_keeper(launch, leave);
 	else if (launch->socket >= 0)
 		close(launch->socket);
-	if (launch->tunnel >= 0)
-		close(launch->tunnel);
+	part_with_devices(launch);
 	if (launch->diag >= 0)
 		close(launch->diag);
-	if (launch->loopback6 >= 0)
-		close(launch->loopback6);
 	free(launch);
 }

@@ -45,7 +45,7 @@ class Bench:
     def __init__(self, options, world):
         self.options, self.world = options, world
         self.rounds = options.rounds or (3 if options.quick else 5)
-        self.measures = Measures(world, 0.5 if options.quick else 1, many_flows())
+        self.measures = Measures(world, options.quick, many_flows())
         self.values = Values()
         self.left_out = []
         self.ways = {}
@@ -77,7 +77,7 @@ class Bench:
                 continue
             ways = [way for way in map(self.way, measure.on) if way]
             if measure.once and number:
-                ways = [way for way in ways if way.name == "apptap" and not self.options.quick]
+                ways = [way for way in ways if way.name == "apptap"]
             begin = time.monotonic()
             for n in range(len(ways)):
                 way = ways[(n + number) % len(ways)]
@@ -159,7 +159,9 @@ def report(options, bench, when, took):
     captures = [*old.get("captures", []), *bench.measures.captures]
     left_out = list(bench.left_out)
     if missing := [part for part in PARTS if part not in options.only and part not in old.get("parts", [])]:
-        left_out.append("the parts " + ", ".join(missing))
+        left_out.append(", ".join(missing) + f" (not in this {'quick ' if options.quick else ''}run)")
+    if options.quick:
+        left_out.append("writing 8 streams (QUICK=1)")
     lines = [row.line(values) for row in rows(bench.measures.flows)]
     day = time.strftime("%Y-%m-%d", time.localtime(when))
     head = (f"{day}, {machine()}, congestion control cubic (what taps open: {bench.world.control}); medians of "
@@ -186,8 +188,9 @@ def main():
     # As first process of its namespace it would not hear this one otherwise.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended from outside"))
     when = time.time()
-    with tempfile.TemporaryDirectory(prefix="apptap-bench.") as folder:
-        world = World(options.build, folder, (256 << 20) if options.quick else (1 << 30), os.environ[INSIDE])
+    with tempfile.TemporaryDirectory(prefix="apptap-bench.") as folder, \
+            tempfile.TemporaryDirectory(prefix="apptap-bench.", dir="/dev/shm") as tmpfs:
+        world = World(options.build, folder, tmpfs, (256 << 20) if options.quick else (1 << 30), os.environ[INSIDE])
         bench = Bench(options, world)
         try:
             world.open()

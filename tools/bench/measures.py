@@ -18,7 +18,7 @@ WRITING = [ways.ToFile, ways.ToNull]
 TLS = [ways.Way, ways.Apptap, relays.Sslsplit, relays.SslsplitEc, relays.Squid, relays.Mitmdump]
 WRITING_TLS = [ways.ToFiles, relays.SslsplitPcap]
 LOCAL = [ways.Way, ways.BesideLocal, ways.Local, ways.Apptap]
-SLOW = [ways.Slirp, relays.Sslsplit, relays.Squid, relays.Mitmdump]     # QUICK is without these
+SLOW = [ways.Slirp, relays.Sslsplit, relays.SslsplitPcap, relays.Squid, relays.Mitmdump]   # QUICK is without these
 
 STREAMS = {"up": ("up", 1), "down": ("down", 1), "up, 8 streams": ("up", 8), "down, 8 streams": ("down", 8)}
 HTTPS = f"https://{SERVER}:{TLS_PORT}"
@@ -26,24 +26,28 @@ HANDSHAKES = ["/usr/bin/python3", os.path.join(os.path.dirname(os.path.abspath(_
 
 
 class Measure:
-    """take(way) gives {figure: value}. once: it is counted, not timed, and the peers are asked one time."""
+    """take(way) gives {figure: value}. once: the peers are asked one time, because it is counted and not
+    timed, or takes long."""
 
     def __init__(self, part, on, take, once=False):
         self.part, self.on, self.take, self.once = part, on, take, once
 
 
 class Measures:
-    def __init__(self, world, seconds, flows):
-        self.world, self.seconds, self.flows = world, seconds, flows
+    def __init__(self, world, quick, flows):
+        self.world, self.quick, self.flows = world, quick, flows
+        self.seconds = 0.4 if quick else 1
         self.captures = []              # what was counted in each
 
     def all(self):
         for name, (direction, streams) in STREAMS.items():
-            yield Measure("bulk", PLAIN + WRITING, lambda way, n=name, d=direction, s=streams: self.bulk(n, way, d, s))
+            # QUICK writes one stream only.
+            on = PLAIN if self.quick and streams > 1 else PLAIN + WRITING
+            yield Measure("bulk", on, lambda way, n=name, d=direction, s=streams: self.bulk(n, way, d, s))
         for who in "server", "client":
             yield Measure("plain", PLAIN, lambda way, w=who: self.connections(way, w))
         yield Measure("plain", PLAIN, self.roundtrip)
-        yield Measure("plain", [ways.Way, ways.Pasta, ways.Apptap], self.pingpong)    # slirp4netns needs minutes
+        yield Measure("plain", [ways.Way, ways.Pasta, ways.Apptap], self.pingpong, once=self.quick)   # slirp4netns needs minutes
         yield Measure("memory", PLAIN[1:], self.idle_memory, once=True)
         yield Measure("memory", TLS[1:], self.idle_tls_memory, once=True)
         yield Measure("tls", TLS + WRITING_TLS, self.tls_down)
@@ -133,7 +137,7 @@ class Measures:
         return {"connection to a new name, ms": first, "connection to a known name, ms": again}
 
     def h2load(self, way, *options):
-        lines = run(way, ["h2load", "-D", str(max(1, round(self.seconds))), *options, f"{HTTPS}/hello"]).lines
+        lines = run(way, ["h2load", "-D", f"{self.seconds * 1000:.0f}ms", *options, f"{HTTPS}/hello"]).lines
         text = "\n".join(lines)
         done = re.search(r"(\d+) succeeded, (\d+) failed", text)
         rate = re.search(r"finished in .*, ([\d.]+) req/s", text)

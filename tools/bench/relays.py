@@ -118,10 +118,9 @@ class SslsplitPcap(Sslsplit):
     def start(self):
         # To a tmpfs, as apptap's capture.
         shutil.rmtree(self.folder)
-        shm = f"/dev/shm/apptap-bench-{os.getpid()}-sslsplit"
-        os.mkdir(shm)
-        os.chmod(shm, 0o777)
-        os.symlink(shm, self.folder)
+        os.mkdir(f"{self.world.tmpfs}/sslsplit")
+        os.chmod(f"{self.world.tmpfs}/sslsplit", 0o777)
+        os.symlink(f"{self.world.tmpfs}/sslsplit", self.folder)
         return super().start()
 
     def settle(self, client):

@@ -58,16 +58,15 @@ def remarks(values, captures, left_out):
     """What has to be known to read the figures."""
     said = []
     for name in "up", "up, 8 streams":
-        up, down = (values.median(f"{n}, Gbit/s", "pasta") for n in (name, name.replace("up", "down")))
-        if up is not None and down is not None and up < down / 2:
+        if values.collapsed(name):
             again = values.median(f"{name}, sent again", "pasta")
-            said.append(f"pasta's {name} collapsed ({digits(again)} segments sent again): a ratio to it says nothing.")
+            said.append(f"pasta's {name} collapsed ({again:.0f} segments sent again): no ratio to it is taken.")
     if captures:
         whole = sum(c["in file"] == c["said"] for c in captures)
         dropped = sum(c["dropped"] for c in captures)
         apart = max(c["carried"] - c["in file"] for c in captures)
         said.append(f"Packets: {whole} of {len(captures)} captures hold as many as apptap counted, {sum(c['in file'] for c in captures)} "
-                    f"in all; the tunnel's device dropped {dropped}, and carried at most {apart} more than a file holds.")
+                    f"in all; the tunnel's device dropped {dropped}, and carried at most {apart} more than its file holds.")
     if left_out:
         said.append("Left out: " + "; ".join(left_out) + ".")
     return "\n".join(said)

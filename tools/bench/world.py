@@ -36,17 +36,18 @@ http {{ access_log off; sendfile on; root {0}/www; keepalive_requests 100000000;
 
 
 class World:
-    def __init__(self, build, folder, body, inside):
+    def __init__(self, build, folder, tmpfs, body, inside):
         self.apptap, self.client, self.server = (os.path.abspath(f"{build}/{n}")
                                                  for n in ("apptap", "bench_client", "bench_server"))
-        self.folder, self.body = folder, body
+        self.folder, self.tmpfs, self.body = folder, tmpfs, body
         self.root = inside == "root"
         self.control = None
         self.children = []
         self.environment = dict(os.environ, XDG_DATA_HOME=folder)
 
     def open(self):
-        os.chmod(self.folder, 0o755)
+        for place in self.folder, self.tmpfs:
+            os.chmod(place, 0o755)
         self.lay_network()
         self.make_certificates()
         self.start_servers()
@@ -54,9 +55,13 @@ class World:
         subprocess.run([self.apptap, "run", "-q", "--", "true"], check=True, env=self.environment)
 
     def close(self):
+        """They are asked to go first: squid leaves files in /dev/shm otherwise."""
         for child in self.children:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
+            child.terminate()
+        for child in self.children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(3)
+            child.kill()
             child.wait()
 
     def lay_network(self):

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // process - whose flow is it: from a socket's addresses to the process.
 //
-// The kernel names the socket's inode; who holds it must be searched for in
-// /proc/PID/fd, and that is the cost. So the search begins where it likely ends: in
-// the processes that the last sockets belonged to, at the very descriptors
-// and next to them: programs that open and close get the same ones again. Only then are the descendants of the keeper listed, the newest first,
-// since a process that has just started is what most likely has just connected.
+// The kernel names the socket's inode; who holds it must be searched for (holder).
 //
 // An entry is a pid, its start time and its executable: a pid that comes again is
 // another process, and so is one that went on to another program by exec. Entries
@@ -13,7 +9,6 @@
 
 #include "extension/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,33 +21,24 @@
 
 #include "extension/announced.h"
 #include "extension/diag.h"
+#include "extension/holder.h"
 #include "extension/known.h"
 #include "extension/redirect.h"
 #include "extension/tree.h"
 
-enum {
-	ARGUMENTS_MAX = 4096,
-	NEAR = 4,		// descriptors looked at beside the last
-	RECENT = 32,		// processes remembered to have held sockets
-	NEAR_RECENT = 4,	// of those, beside whose last descriptor is looked
-	NONE = -1,
-	HIDDEN = -2,
-};
+enum { ARGUMENTS_MAX = 4096 };
 
 struct process_finder {
 	int diag;
 	pid_t keeper;
+	struct holders *holders;
+	int descriptor;		// where the last was found
 	struct known *known;
 	uint64_t boot;		// ns since the epoch
 	uint64_t tick;		// ns
 	char user[64];		// the last name asked for, and whose it is
 	uid_t user_id;
 	struct announced *announced;	// NULL: nothing was
-	// Where sockets were found, the latest first.
-	struct holder {
-		pid_t pid;
-		int fd;
-	} recent[RECENT];
 };
 
 uint64_t process_boot(void)
@@ -74,10 +60,12 @@ int process_open(struct process_finder **out, int diag, pid_t keeper)
 	struct process_finder *finder = calloc(1, sizeof *finder);
 
 	*out = NULL;
-	if (finder)
-		finder->known = known_open();
-	if (!finder || !finder->known) {
-		free(finder);
+	if (!finder)
+		return -ENOMEM;
+	finder->known = known_open();
+	finder->holders = holders_open(keeper);
+	if (!finder->known || !finder->holders) {
+		process_close(finder);
 		return -ENOMEM;
 	}
 	*out = finder;
@@ -93,6 +81,7 @@ void process_close(struct process_finder *finder)
 	if (!finder)
 		return;
 	announced_close(finder->announced);
+	holders_close(finder->holders);
 	known_close(finder->known);
 	free(finder);
 }
@@ -296,129 +285,33 @@ uint64_t process_announced(const struct process_finder *finder)
 
 // --- who holds a socket ---------------------------------------------------------
 
-static bool is_socket(pid_t pid, int fd, uint32_t inode)
+// The folder is the holder's alone, so it is the process it was, unless by exec.
+static bool is_as_known(const struct holder *holder)
 {
-	char link[48], want[32], is[32];
+	char path[4096];
+	size_t size = holder->process ? strlen(holder->process->path) : 0;
 	ssize_t n;
 
-	snprintf(link, sizeof link, "/proc/%d/fd/%d", pid, fd);
-	n = readlink(link, is, sizeof is - 1);
-	if (n < 0)
+	if (!size)
 		return false;
-	is[n] = '\0';
-	snprintf(want, sizeof want, "socket:[%u]", inode);
-	return !strcmp(is, want);
+	n = readlinkat(holder->folder, "exe", path, sizeof path);
+	return n == (ssize_t)size && !memcmp(path, holder->process->path, size);
 }
 
-// The descriptor, NONE, or HIDDEN where they cannot be read. New ones tend to be
-// high.
-static int search_process(pid_t pid, uint32_t inode)
+static struct process *owner(struct process_finder *finder, uint32_t inode)
 {
-	char path[32];
-	struct dirent *entry;
-	int highest = NONE, found = NONE;
-	DIR *folder;
+	struct holder *holder = holders_find(finder->holders, inode);
+	struct process *before;
 
-	snprintf(path, sizeof path, "/proc/%d/fd", pid);
-	folder = opendir(path);
-	if (!folder)
-		return errno == EACCES || errno == EPERM ? HIDDEN : NONE;
-	while ((entry = readdir(folder)))
-		if (entry->d_name[0] != '.' && atoi(entry->d_name) > highest)
-			highest = atoi(entry->d_name);
-	for (int fd = highest; fd >= 0 && fd > highest - NEAR && found < 0; fd--)
-		if (is_socket(pid, fd, inode))
-			found = fd;
-	rewinddir(folder);
-	while (found < 0 && (entry = readdir(folder)))
-		if (entry->d_name[0] != '.' && is_socket(pid, atoi(entry->d_name), inode))
-			found = atoi(entry->d_name);
-	closedir(folder);
-	return found;
-}
-
-// Puts it first; the last of the others, or its own old place, goes.
-static void remember(struct process_finder *finder, pid_t pid, int fd)
-{
-	struct holder *recent = finder->recent;
-	size_t place = 0;
-
-	while (place < RECENT - 1 && recent[place].pid && recent[place].pid != pid)
-		place++;
-	memmove(recent + 1, recent, place * sizeof *recent);
-	recent[0] = (struct holder){pid, fd};
-}
-
-static bool search_near(struct process_finder *finder, struct holder at, uint32_t inode)
-{
-	for (int step = 1; step <= NEAR; step++) {
-		if (is_socket(at.pid, at.fd + step, inode))
-			remember(finder, at.pid, at.fd + step);
-		else if (at.fd >= step && is_socket(at.pid, at.fd - step, inode))
-			remember(finder, at.pid, at.fd - step);
-		else
-			continue;
-		return true;
-	}
-	return false;
-}
-
-static bool search_recent(struct process_finder *finder, uint32_t inode)
-{
-	struct holder *recent = finder->recent;
-
-	for (size_t i = 0; i < RECENT && recent[i].pid; i++)
-		if (is_socket(recent[i].pid, recent[i].fd, inode)) {
-			remember(finder, recent[i].pid, recent[i].fd);
-			return true;
-		}
-	for (size_t i = 0; i < NEAR_RECENT && recent[i].pid; i++)
-		if (search_near(finder, recent[i], inode))
-			return true;
-	return false;
-}
-
-static int by_age(const void *a, const void *b)
-{
-	const struct tree_process *one = a, *other = b;
-
-	if (one->start != other->start)
-		return one->start < other->start ? 1 : -1;
-	return other->pid - one->pid;
-}
-
-// A program that gained powers by its exec, as ping does where it is not setuid, hides
-// its descriptors. If it alone does, and nobody else has the socket, it is the one;
-// which only the sure list of processes can say.
-static bool search_tree(struct process_finder *finder, uint32_t inode, bool quick)
-{
-	struct tree_process *all = NULL;
-	int count = quick ? tree_read_quick(finder->keeper, &all) : tree_read(finder->keeper, &all);
-	int fd = NONE, hidden = 0;
-	pid_t holder = 0, hider = 0;
-
-	if (count > 0)
-		qsort(all, (size_t)count, sizeof *all, by_age);
-	for (int i = 0; i < count && fd < 0; i++) {
-		fd = search_process(all[i].pid, inode);
-		if (fd >= 0)
-			holder = all[i].pid;
-		if (fd != HIDDEN || all[i].state == 'Z')
-			continue;
-		hidden++;
-		hider = all[i].pid;
-	}
-	free(all);
-	if (fd < 0 && (quick || hidden != 1))
-		return false;
-	remember(finder, fd < 0 ? hider : holder, fd < 0 ? 0 : fd);
-	return true;
-}
-
-static bool search(struct process_finder *finder, uint32_t inode)
-{
-	return search_recent(finder, inode) || search_tree(finder, inode, true) ||
-	       search_tree(finder, inode, false);
+	if (!holder)
+		return NULL;
+	finder->descriptor = holder->last < HOLDER_DESCRIPTORS ? holder->last : -1;
+	if (is_as_known(holder))
+		return holder->process;
+	before = holder->process;
+	holder->process = process_keep(know(finder, holder->pid));
+	process_let(before);
+	return holder->process;
 }
 
 // --- the door -------------------------------------------------------------------
@@ -430,6 +323,7 @@ struct process *process_find(struct process_finder *finder, int protocol,
 	struct process *process = announced_find(finder->announced, protocol, local, remote);
 	int error;
 
+	finder->descriptor = -1;
 	if (process || finder->diag < 0)
 		return process;
 	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
@@ -438,9 +332,18 @@ struct process *process_find(struct process_finder *finder, int protocol,
 		error = diag_find(finder->diag, protocol, local, remote, &socket);
 	if (error || !socket.inode)
 		return NULL;
-	if (!search(finder, socket.inode))
-		return NULL;
-	return know(finder, finder->recent[0].pid);
+	return owner(finder, socket.inode);
+}
+
+int process_descriptor(const struct process_finder *finder)
+{
+	return finder->descriptor;
+}
+
+void process_closed(struct process_finder *finder, const struct process *process, int descriptor)
+{
+	if (process && finder->holders)
+		holders_closed(finder->holders, process, descriptor);
 }
 
 struct process *process_read(struct process_finder *finder, pid_t pid)

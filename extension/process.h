@@ -56,6 +56,12 @@ void process_close(struct process_finder *finder);
 struct process *process_find(struct process_finder *finder, int protocol,
 			     const struct sockaddr *local, const struct sockaddr *remote);
 
+// The descriptor where it held the socket that the last process_find() was about; -1: not
+// known, or so high (HOLDER_DESCRIPTORS) that nothing is guessed from it.
+int process_descriptor(const struct process_finder *finder);
+// It has closed that descriptor. Only a guess is made of it, of where the next socket is.
+void process_closed(struct process_finder *finder, const struct process *process, int descriptor);
+
 // What the process of that number is, whether it descends from the keeper or not.
 // NULL when there is none (any more). As long valid.
 struct process *process_read(struct process_finder *finder, pid_t pid);

@@ -87,6 +87,7 @@ struct flow {
 	void *mover;			// the session or datagram socket that moves it
 	struct flow *next;		// in its bucket
 	uint32_t touched;		// monotonic ms, of the last packet; goes round
+	int16_t descriptor;		// where the process holds the socket; -1: not known, or closed
 	uint8_t protocol;
 	enum flow_verdict verdict : 4;
 	enum flow_close close : 4;

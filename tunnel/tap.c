@@ -121,11 +121,20 @@ static struct flow *begin(struct tap *t, uint8_t protocol, const union address *
 	if (t->parts.owners)
 		t->parts.owners(t->parts.of);
 	f->process = process_keep(process_find(t->parts.finder, protocol, &app->any, &peer->any));
+	f->descriptor = (int16_t)process_descriptor(t->parts.finder);
 	f->inside = protocol != IPPROTO_ICMP && t->parts.inside &&
 		    t->parts.inside(t->parts.of, protocol, &app->any, &peer->any);
 	if (f->inside)
 		f->verdict = FLOW_INSIDE;
 	return f;
+}
+
+// Where the app's next socket likely is.
+static void socket_closed(struct tap *t, struct flow *f)
+{
+	if (f->descriptor >= 0)
+		process_closed(t->parts.finder, f->process, f->descriptor);
+	f->descriptor = -1;
 }
 
 struct flow *tap_flow(struct tap *t, uint8_t protocol, const struct sockaddr *app,
@@ -230,6 +239,8 @@ struct flow *tap_from_app(struct tap *t, const struct packet *view, const struct
 	}
 	if (f) {
 		f->touched = now_ms(t);
+		if (!answer && view->protocol == IPPROTO_TCP && (view->tcp_flags & (TH_FIN | TH_RST)))
+			socket_closed(t, f);
 		if (f->inside)
 			inside_seen(t, f, view, answer);
 	}
@@ -461,6 +472,7 @@ void tap_end(struct tap *t, struct flow *flow, enum flow_close close)
 	flow->ended = t->real > flow->started ? t->real : flow->started;
 	flow->touched = now_ms(t);
 	flow->mover = NULL;
+	socket_closed(t, flow);
 	end_plain(t, flow);
 	watch_end(t->parts.watch, flow);
 	end_redacted(flow);

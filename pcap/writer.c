@@ -8,8 +8,9 @@
 //
 // A live reader must see a packet soon, yet a wake-up a packet would cost more
 // than the packet. So the thread, woken by the first bytes of an open chunk,
-// lingers for LINGER and then takes the open chunk itself, however little is
-// in it. While it writes, company gathers of itself. With flush_each it never
+// lingers for a while and then takes the open chunk itself, however little is
+// in it: LINGER for a file, which nobody reads meanwhile in haste, LINGER_LIVE for a
+// pipe and its like, whose reader has delays of its own. While it writes, company gathers of itself. With flush_each it never
 // lingers. No timer runs while there is nothing to write.
 //
 // A chunk may begin another file: the thread then closes the one it has and
@@ -47,6 +48,7 @@ enum {
 	SLACK = 80 * 1024,	// a packet of 64 KB that begins just below CHUNK
 	SPARES = 32,
 	LINGER = 40 * 1000 * 1000,	// ns
+	LINGER_LIVE = 10 * 1000 * 1000,
 	NS_PER_S = 1000 * 1000 * 1000,
 };
 
@@ -60,7 +62,7 @@ struct writer {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
 	pthread_t thread;
-	bool started, closing, done, flush_each;
+	bool started, closing, done, flush_each, live;
 	enum { BUSY, IDLE, LINGERING } state;
 	int failure;			// the caller's side's: -errno
 	struct chunk *open, *queued, **tail, *spare;
@@ -282,12 +284,12 @@ static int write_chunk(struct writer *writer, struct chunk *chunk)
 	return error;
 }
 
-static struct timespec linger_end(void)
+static struct timespec linger_end(const struct writer *writer)
 {
 	struct timespec end;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += LINGER;
+	end.tv_nsec += writer->live ? LINGER_LIVE : LINGER;
 	if (end.tv_nsec >= NS_PER_S) {
 		end.tv_nsec -= NS_PER_S;
 		end.tv_sec++;
@@ -314,7 +316,7 @@ static struct chunk *next_chunk(struct writer *writer)
 			if (in_a_hurry(writer) || waited == ETIMEDOUT)
 				return take_open(writer);
 			if (!end.tv_sec && !end.tv_nsec)
-				end = linger_end();
+				end = linger_end(writer);
 			writer->state = LINGERING;
 			waited = pthread_cond_timedwait(&writer->wanted, &writer->lock, &end);
 		} else if (writer->closing || writer->failure) {
@@ -500,6 +502,13 @@ static int start(struct writer *writer, const struct writer_options *options)
 	return error;
 }
 
+static bool is_live(const struct writer_options *options)
+{
+	struct stat status;
+
+	return options->take || (!fstat(options->fd, &status) && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)));
+}
+
 int writer_open(struct writer **out, const struct writer_options *options)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
@@ -512,6 +521,7 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	writer->tail = &writer->queued;
 	writer->limit = options->queue;
 	writer->flush_each = options->flush_each;
+	writer->live = is_live(options);
 	writer->event = options->event;
 	writer->folder = options->folder;
 	writer->closed = options->closed;

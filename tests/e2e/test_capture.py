@@ -66,11 +66,21 @@ def test_process_is_named(t):
 
 
 def test_section_says_who_and_what(t):
+    """Application with its version, command, host's system and hardware."""
+    t.only_apptap()
     web(t)
-    done = t.tap(HELLO, capture=True).ok()
-    said = subprocess.run(["capinfos", done.capture], stdout=subprocess.PIPE, text=True).stdout
-    t.has(said, "apptap", "curl")
-    t.true("pcapng" in said, "its type is pcapng")
+    plain, version = f"{t.home}/plain.pcapng", t.tool("--version").ok().text.strip()
+    done = t.tap(["sh", "-c", "curl -sS https://localhost:8443/hello\ncurl -sS https://localhost:8443/hello"],
+                 options=["--plaintext", plain], capture=True).ok()
+    system = os.uname()
+    wanted = {"File type": "Wireshark/... - pcapng", "Capture application": version, "Capture hardware": system.machine,
+              "Capture oper-sys": f"{system.sysname} {system.release}",
+              "Capture comment": "sh -c curl -sS https://localhost:8443/hello curl -sS https://localhost:8443/hello"}
+    t.true(version.startswith("apptap ") and version[7].isdigit(), f"version {version}")
+    for path in done.capture, plain:
+        said = subprocess.run(["capinfos", path], stdout=subprocess.PIPE, text=True).stdout
+        found = {key: value.strip() for key, _, value in (line.partition(":") for line in said.splitlines()) if key in wanted}
+        t.equal(found, wanted, path)
 
 
 def test_names_the_app_looked_up(t):

@@ -4,7 +4,8 @@
 // The input is a program: a byte says which call, the next ones what with. The
 // file goes to memory, or a ring of files to a folder in it; an independent walker
 // and libpcap then read each, and both must find as many packets, over all files,
-// as the capture says it took.
+// as the capture says it took. (A third, capinfos, is a program: it reads what
+// tests/unit/pcapng_written_test.c has written by this.)
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -220,6 +221,9 @@ static uint64_t count_by_libpcap(const uint8_t *bytes, size_t size)
 	return packets;
 }
 
+// Who else wants a file that is whole, and how many packets it has.
+static void (*written)(const uint8_t *bytes, size_t size, uint64_t packets);
+
 // How many packets both find in the file.
 static uint64_t check(int file, bool classic)
 {
@@ -233,6 +237,8 @@ static uint64_t check(int file, bool classic)
 	packets = count_by_libpcap(bytes, status.st_size);
 	if (!classic)
 		require(count_by_walker(bytes, status.st_size) == packets, "walker counts otherwise");
+	if (written)
+		written(bytes, status.st_size, packets);
 	free(bytes);
 	return packets;
 }

@@ -3,6 +3,8 @@
 
 #include "tests/unit/capture_world.h"
 
+#include <sys/utsname.h>
+
 static char next_path[80];
 
 static const char *file(const char *suffix)
@@ -66,6 +68,35 @@ static void each_file_is_complete(void **state)
 	expect_file("1", "S I N Kseven\n I P p2 N T");
 	expect_file("2", "S I N N Keight\n I P p3 T");
 	expect_file("3", "S I N N I P p4 T");
+}
+
+// Who made it, what of, where: as the first has it.
+static void each_file_has_its_section(void **state)
+{
+	struct capture *capture = open_capture((struct capture_options){
+		.rotate_size = 1, .application = "apptap 0", .comment = "a\nb",
+	});
+	struct utsname system;
+	char os[160];
+
+	(void)state;
+	assert_int_equal(uname(&system), 0);
+	snprintf(os, sizeof(os), "%s %s", system.sysname, system.release);
+	send_mark(capture, 0, 1);
+	send_mark(capture, 0, 2);
+	close_capture(capture);
+	for (int i = 0; i < 2; i++) {
+		struct walk walk = { 0 };
+		uint8_t *bytes = read_file(file(i ? "1" : ""), &walk.size);
+
+		walk.bytes = bytes;
+		assert_true(walk_next(&walk));
+		assert_true(walk_says(&walk, 1, "a\nb"));
+		assert_true(walk_says(&walk, 2, system.machine));
+		assert_true(walk_says(&walk, 3, os));
+		assert_true(walk_says(&walk, 4, "apptap 0"));
+		free(bytes);
+	}
 }
 
 // Their interface in the file they end up in is not the one they came by.
@@ -424,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_file_is_complete, remove_ring),
+		cmocka_unit_test_teardown(each_file_has_its_section, remove_ring),
 		cmocka_unit_test_teardown(held_packets_go_to_the_file_of_their_secrets, remove_ring),
 		cmocka_unit_test_teardown(a_ring_comes_round, remove_ring),
 		cmocka_unit_test_teardown(tcpdump_cuts_alike, remove_ring),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test_cost - what noise cannot hide: system calls a connection and a megabyte, memory a flow.
+# test_cost - what noise cannot hide: system calls a connection and a megabyte, instructions a
+# packet and a connection, memory a flow.
 #
 # Counted, not timed. The bounds lie a little above what was reached; whoever makes it
 # cheaper lowers them.
@@ -192,3 +193,57 @@ def test_memory_is_given_back(t):
     t.until(lambda: private(running.pid) < before, "what ended keeps its memory", limit=30)
     running.process.stdin.close()
     running.wait().ok()
+
+
+# Says last how many packets its tunnel has carried.
+PINGS = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for n in range(int(sys.argv[2])): s.sendall(b"x"); assert s.recv(1)
+s.close()
+print(sum(int(line.split()[i]) for line in open("/proc/net/dev") if ":" in line and "lo:" not in line for i in (2, 10)))
+"""
+
+DIALS = """
+import socket, sys
+for n in range(int(sys.argv[2])):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s: s.sendall(b"x"); assert s.recv(1)
+print(sys.argv[2])
+"""
+
+
+def instructions(t, code, port, amount):
+    """(what apptap's own process executes for it, what the command says it was)."""
+    base = f"{t.folder}/callgrind.{amount}"
+    process = t.popen(["valgrind", "--tool=callgrind", f"--callgrind-out-file={base}.%p", t.apptap, "run", "-q", "--",
+                       *t.python(code, port, amount)], t.environment())
+    text, said = process.communicate(timeout=80)
+    t.equal(process.returncode, 0, said.decode()[-1000:])
+    with open(f"{base}.{process.pid}") as file:
+        return int(re.search(r"^(?:totals|summary): (\d+)", file.read(), re.M)[1]), int(text)
+
+
+def each_of(t, code, small, large):
+    """Of two amounts, so that start and end cancel."""
+    t.only_apptap()
+    t.need("valgrind")
+    if t.sanitized:
+        raise Skip("a sanitizer has instructions of its own")
+    server = t.keep(sockets.Server(t, sockets.echo))
+    few, many = instructions(t, code, server.port, small), instructions(t, code, server.port, large)
+    return (many[0] - few[0]) / (many[1] - few[1])
+
+
+@only("root", limit=90)
+def test_instructions_a_packet(t):
+    each = each_of(t, PINGS, 500, 3000)
+    print(f"{each:.0f} instructions a packet")
+    t.true(500 < each < 3300, f"{each:.0f} instructions a packet")
+
+
+@only("root", limit=90)
+def test_instructions_a_connection(t):
+    each = each_of(t, DIALS, 100, 500)
+    print(f"{each:.0f} instructions a connection")
+    t.true(5000 < each < 52000, f"{each:.0f} instructions a connection")

@@ -26,8 +26,8 @@ HANDSHAKES = ["/usr/bin/python3", os.path.join(os.path.dirname(os.path.abspath(_
 
 
 class Measure:
-    """take(way) gives {figure: value}. once: the peers are asked one time, because it is counted and not
-    timed, or takes long."""
+    """take(way) gives {figure: value}. once: the peers are asked one time, and by QUICK all, because it is
+    counted and not timed, or takes long."""
 
     def __init__(self, part, on, take, once=False):
         self.part, self.on, self.take, self.once = part, on, take, once

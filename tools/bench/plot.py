@@ -14,11 +14,11 @@ set xrange [0:{right}]
 set yrange [{rows}-0.4:-0.6]
 set xlabel "ratio to the straight connection"
 set grid xtics lc rgb "#dddddd"
-set key outside bottom center horizontal
+set key at screen 0.5,0.02 center bottom horizontal
+set bmargin 5
 set lmargin 38
 set ytics ({names}) nomirror scale 0
 set border 3
-set label 1 "" at 0,0
 {labels}
 plot "-" using (0):1:(0):2:($1-0.36):($1-0.02) with boxxyerror lc rgb "#2a6f97" title "apptap", \\
      "-" using (0):1:(0):2:($1+0.02):($1+0.36) with boxxyerror lc rgb "#c9b79c" title "best peer", \\

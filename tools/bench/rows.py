@@ -102,7 +102,7 @@ def rows(flows):
         Row("memory of an idle TLS flow, KB", 40, plain("memory of an idle TLS flow, KB"), least=False, plot=False,
             peers=TLS_PEERS),
         Row("TLS 1.3 download", 0.60, straight("TLS download, MB/s"), peers=TLS_PEERS),
-        Row("... writing all", 0.45, straight("TLS download, MB/s"), "apptap -w all", peers=["sslsplit pcap"]),
+        Row("TLS 1.3 download, writing all", 0.45, straight("TLS download, MB/s"), "apptap -w all", peers=["sslsplit pcap"]),
         Row("new TLS connections", 0.60, straight("new TLS connections/s"), peers=TLS_PEERS),
         Row("connection to a new name to a known", 1.2, over("connection to a new name, ms", "connection to a known name, ms"),
             least=False, plot=False),

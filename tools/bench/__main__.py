@@ -6,7 +6,8 @@
 # Every figure is taken on every way in turn, in one run, and the order turns with each
 # round, so that what else the machine does falls on all alike. What is compared are
 # ratios within a round; the medians of the rounds are printed, and written with every
-# single value to BUILD/bench.json, and as a plot to BUILD/bench.svg.
+# single value to BUILD/bench.json, as a plot to BUILD/bench.svg, and as printed, for a
+# README, to BUILD/bench.md.
 #
 # All of it happens in a network namespace of its own, in a user namespace too unless it
 # is root who asks: TLS relays and `apptap local` can be had by root only.
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 
 sys.dont_write_bytecode = True
@@ -164,10 +166,14 @@ def report(options, bench, when, took):
         left_out.append("writing 8 streams (QUICK=1)")
     lines = [row.line(values) for row in rows(bench.measures.flows)]
     day = time.strftime("%Y-%m-%d", time.localtime(when))
-    head = (f"{day}, {machine()}, congestion control cubic (what taps open: {bench.world.control}); medians of "
+    head = (f"Measured {day}, {machine()}, congestion control cubic (what taps open: {bench.world.control}); medians of "
             f"{bench.rounds} interleaved rounds, {bench.measures.seconds:g} s each, {took + old.get('seconds', 0):.0f} s in all; "
-            + ", ".join(versions()))
-    print(head + "\n\n" + table.goals(lines) + "\n\n" + table.figures(values) + "\n\n" + table.remarks(values, captures, left_out))
+            + ", ".join(versions()) + ".")
+    text = "\n\n".join([textwrap.fill(head, 100, break_on_hyphens=False), table.goals(lines), table.figures(values),
+                        table.remarks(values, captures, left_out)])
+    print(text)
+    with open(f"{options.build}/bench.md", "w", encoding="utf-8") as f:
+        f.write(text + "\n")
     with open(f"{options.build}/bench.json", "w", encoding="utf-8") as f:
         json.dump({"when": when, "seconds": took + old.get("seconds", 0), "rounds": bench.rounds, "each": bench.measures.seconds,
                    "quick": options.quick, "parts": sorted({*old.get("parts", []), *options.only}),

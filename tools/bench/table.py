@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # table - what was measured, as tables for a terminal and for a README alike.
 
+import textwrap
+
 WAYS = {
     "plain TCP": ["straight", "pasta", "slirp4netns", "apptap", "apptap -w", "apptap -w null"],
     "TLS 1.3, opened": ["straight", "sslsplit", "sslsplit EC", "sslsplit pcap", "squid", "mitmdump", "apptap", "apptap -w all"],
@@ -69,4 +71,4 @@ def remarks(values, captures, left_out):
                     f"in all; the tunnel's device dropped {dropped}, and carried at most {apart} more than its file holds.")
     if left_out:
         said.append("Left out: " + "; ".join(left_out) + ".")
-    return "\n".join(said)
+    return "\n".join(textwrap.fill(f"- {line}", 100, subsequent_indent="  ") for line in said)

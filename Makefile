@@ -79,7 +79,7 @@ $(GUESTS)/lwip.stamp: ; @mkdir -p $(@D) && touch $@
 endif
 
 ifeq ($(WOLFSSL_PREFIX),$(GUESTS)/wolfssl)
-$(GUESTS)/wolfssl.stamp: tools/setup/source tools/setup/wolfssl | $(PACKAGES)
+$(GUESTS)/wolfssl.stamp: tools/setup/source tools/setup/wolfssl tools/setup/wolfssl.h | $(PACKAGES)
 	tools/setup/source wolfssl $(GUESTS)/wolfssl-src
 	tools/setup/wolfssl $(GUESTS)/wolfssl-src $(GUESTS)/wolfssl
 	@touch $@

@@ -89,8 +89,8 @@ void flow_bury(struct netstack_flow *flow)
 	flow_empty(flow);
 	if (flow->has_syn)
 		call_forget(flow);
-	else
-		ring_free(&flow->ring);
+	flow->stack->held -= flow->ring.used;
+	ring_free(&flow->ring);
 }
 
 void flow_release(struct netstack_flow *flow)
@@ -216,7 +216,9 @@ err_t lwip_tcp_event(void *arg, struct tcp_pcb *pcb, enum lwip_event event, stru
 		on_receive(flow, p);
 		break;
 	case LWIP_EVENT_SENT:
+		flow->stack->held -= flow->ring.used;
 		ring_release(&flow->ring, size);
+		flow->stack->held += flow->ring.used;
 		flow->new_room = true;
 		break;
 	case LWIP_EVENT_ERR:

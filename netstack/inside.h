@@ -199,6 +199,7 @@ struct netstack {
 	uint16_t mtu;
 	bool offload;
 	uint32_t window;
+	size_t held;			// bytes in all rings
 	uint64_t now, next_tick;
 	bool ticking;
 

@@ -10,7 +10,7 @@
 #include "netstack/inside.h"
 
 enum {
-	WINDOW_DEFAULT = 512 * 1024,
+	WINDOW_DEFAULT = 1024 * 1024,
 	WINDOW_LEAST = 65536,	// a SYN-ACK always announces 65,535
 };
 

@@ -97,7 +97,7 @@ struct netstack_options {
 	uint16_t mtu;		// the tunnel's, bytes; 1280 to 65520
 	bool offload;		// super-packets and unfinished checksums may leave
 	uint64_t now;		// monotonic, nanoseconds
-	size_t window;		// most bytes buffered per flow and direction; 0: 512 KiB
+	size_t window;		// most bytes buffered per flow and direction; 0: 1 MiB
 };
 
 // 0, or -ENOMEM, -EINVAL, -EBUSY (there is one already).

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pcap/checksum.h"
-
 enum { BYTES_FIRST = 4096, LIST_FIRST = 16 };
 
 // Offsets are 32 bits: a run of 4 GB is somebody's mistake.
@@ -61,21 +59,11 @@ uint8_t *blocks_reserve(struct blocks *blocks, size_t size)
 	return blocks->bytes + blocks->size;
 }
 
-static void add(struct blocks *blocks, size_t base, struct block block)
+void blocks_commit(struct blocks *blocks, size_t size, bool packet)
 {
-	block.end += base;
-	block.sum_from += base;
-	block.sum_to += base;
-	block.sum_at += base;
-	blocks->list[blocks->count++] = block;
-}
-
-void blocks_commit(struct blocks *blocks, size_t size, struct block block)
-{
-	block.end = size;
-	add(blocks, blocks->size, block);
 	blocks->size += size;
-	blocks->packets += block.packet;
+	blocks->list[blocks->count++] = (struct block){ .end = blocks->size, .packet = packet };
+	blocks->packets += packet;
 }
 
 int blocks_append(struct blocks *blocks, const struct blocks *from)
@@ -88,25 +76,12 @@ int blocks_append(struct blocks *blocks, const struct blocks *from)
 
 	memcpy(blocks->bytes + blocks->size, from->bytes, from->size);
 	for (size_t i = 0; i < from->count; i++)
-		add(blocks, blocks->size, from->list[i]);
+		blocks->list[blocks->count++] = (struct block){
+			.end = blocks->size + from->list[i].end, .packet = from->list[i].packet,
+		};
 	blocks->size += from->size;
 	blocks->packets += from->packets;
 	return 0;
-}
-
-void blocks_finish(struct blocks *blocks)
-{
-	for (size_t i = 0; i < blocks->count; i++) {
-		const struct block *block = &blocks->list[i];
-
-		if (block->sum_to <= block->sum_from)
-			continue;
-
-		struct checksum sum = { 0 };
-		checksum_add(&sum, blocks->bytes + block->sum_from, block->sum_to - block->sum_from);
-		uint16_t word = checksum_word(&sum, block->sum_at - block->sum_from);
-		memcpy(blocks->bytes + block->sum_at, &word, sizeof(word));
-	}
 }
 
 size_t blocks_whole(const struct blocks *blocks, size_t size, uint64_t *packets)

@@ -2,10 +2,8 @@
 // blocks - a growing run of whole records of a capture file, ready to write.
 //
 // The encoders append to one; a held flow keeps one; the writer's queue is a
-// row of them. Beside the bytes goes a list of where each record ends (so that
-// a full disk can be cut back to a whole one) and of the checksums that nobody
-// has finished yet: that costs a pass over the packet, which the writer's
-// thread makes, not the caller's.
+// row of them. Beside the bytes goes a list of where each record ends, so that
+// a full disk can be cut back to a whole one.
 
 #ifndef PCAP_BLOCKS_H
 #define PCAP_BLOCKS_H
@@ -14,13 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Offsets are from the start of the run; while a record is being made, from
-// the start of the record.
 struct block {
-	uint32_t end;
+	uint32_t end;		// from the start of the run
 	bool packet;
-	uint32_t sum_from, sum_to;	// summed, if sum_to > sum_from
-	uint32_t sum_at;		// the 16 bit word that gets the answer
 };
 
 struct blocks {
@@ -34,13 +28,10 @@ struct blocks {
 // Room for one more record of `size` bytes, or NULL without memory. Nothing
 // counts until blocks_commit(), which cannot fail.
 uint8_t *blocks_reserve(struct blocks *blocks, size_t size);
-void blocks_commit(struct blocks *blocks, size_t size, struct block block);
+void blocks_commit(struct blocks *blocks, size_t size, bool packet);
 
 // All of `from` behind what is there. 0, or -ENOMEM with nothing changed.
 int blocks_append(struct blocks *blocks, const struct blocks *from);
-
-// Finishes every checksum.
-void blocks_finish(struct blocks *blocks);
 
 // The end of the last whole record within the first `size` bytes, and how many
 // packets stand before it.

@@ -15,6 +15,8 @@ struct checksum {
 };
 
 void checksum_add(struct checksum *checksum, const void *bytes, size_t size);
+// The same, with a copy of the bytes at `to`, elsewhere.
+void checksum_copy(struct checksum *checksum, void *to, const void *bytes, size_t size);
 
 // Where UDP has its checksum (RFC 768), from its header's start. TCP's is at
 // 16, ICMP's at 2: the place tells them apart.

@@ -48,7 +48,6 @@ static FILE *open_stream(struct classic *classic)
 static int open_dumper(struct classic *classic, struct blocks *to)
 {
 	enum { FILE_HEADER = 24 };
-	struct block block = { 0 };
 	uint8_t *at = blocks_reserve(to, FILE_HEADER);
 	FILE *file = at ? open_stream(classic) : NULL;
 
@@ -63,7 +62,7 @@ static int open_dumper(struct classic *classic, struct blocks *to)
 	}
 	if (classic->at != classic->end)
 		return -EIO;
-	blocks_commit(to, FILE_HEADER, block);
+	blocks_commit(to, FILE_HEADER, false);
 	return 0;
 }
 
@@ -89,7 +88,6 @@ int classic_open(struct classic **out, struct blocks *to, uint16_t linktype, uin
 int classic_packet(struct classic *classic, struct blocks *to, const struct frame *frame)
 {
 	size_t size = RECORD_HEADER + frame->link_size + frame->kept;
-	struct block block = { 0 };
 	uint8_t *at = blocks_reserve(to, size);
 	struct pcap_pkthdr header = {
 		.ts = { .tv_sec = frame->time / NS_PER_S, .tv_usec = frame->time % NS_PER_S },
@@ -99,13 +97,13 @@ int classic_packet(struct classic *classic, struct blocks *to, const struct fram
 
 	if (!at)
 		return -ENOMEM;
-	frame_put(at + RECORD_HEADER, RECORD_HEADER, frame, &block);
+	frame_put(at + RECORD_HEADER, frame);
 	classic->at = at;
 	classic->end = at + size;
 	pcap_dump((u_char *)classic->dumper, &header, at + RECORD_HEADER);
 	if (classic->at != classic->end)
 		return -EIO;
-	blocks_commit(to, size, block);
+	blocks_commit(to, size, true);
 	return 0;
 }
 

@@ -89,43 +89,49 @@ size_t frame_gather(uint8_t *to, size_t size, const struct iovec *iov, int count
 	return done;
 }
 
-// Over the pieces, from sum_start to the packet's end.
-static uint16_t sum_pieces(const struct frame *frame)
+static size_t least(size_t a, size_t b)
 {
-	struct checksum sum = { 0 };
-	size_t skip = frame->sum_start, left = frame->size;
-
-	for (int i = 0; i < frame->count && left; i++) {
-		size_t n = frame->iov[i].iov_len < left ? frame->iov[i].iov_len : left;
-
-		left -= n;
-		if (skip >= n) {
-			skip -= n;
-			continue;
-		}
-		checksum_add(&sum, (const uint8_t *)frame->iov[i].iov_base + skip, n - skip);
-		skip = 0;
-	}
-	return checksum_word(&sum, frame->sum_offset);
+	return a < b ? a : b;
 }
 
-void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block)
+// One piece, `at` bytes into the packet: what lies before sum_start, then what
+// of it is kept, then what is cut off and yet counts.
+static void put_piece(uint8_t *ip, size_t at, const uint8_t *bytes, size_t size, const struct frame *frame,
+		      struct checksum *sum)
+{
+	size_t before = frame->sum_start > at ? least(frame->sum_start - at, size) : 0;
+	size_t kept = frame->kept > at ? least(frame->kept - at, size) : 0;
+
+	memcpy(ip + at, bytes, before);
+	checksum_copy(sum, ip + at + before, bytes + before, kept - before);
+	checksum_add(sum, bytes + kept, size - kept);
+}
+
+// sum_start lies within what is kept.
+static void put_summed(uint8_t *ip, const struct frame *frame)
+{
+	struct checksum sum = { 0 };
+	size_t at = 0;
+
+	for (int i = 0; i < frame->count && at < frame->size; i++) {
+		size_t n = least(frame->iov[i].iov_len, frame->size - at);
+
+		if (n)
+			put_piece(ip, at, frame->iov[i].iov_base, n, frame, &sum);
+		at += n;
+	}
+	uint16_t word = checksum_word(&sum, frame->sum_offset);
+	memcpy(ip + frame->sum_start + frame->sum_offset, &word, sizeof(word));
+}
+
+void frame_put(uint8_t *to, const struct frame *frame)
 {
 	uint8_t *ip = to + frame->link_size;
-	size_t at = (size_t)frame->sum_start + frame->sum_offset;
+	size_t word_end = (size_t)frame->sum_start + frame->sum_offset + 2;
 
 	memcpy(to, frame->link, frame->link_size);
-	frame_gather(ip, frame->kept, frame->iov, frame->count);
-	block->packet = true;
-
-	if (!frame->sum_start || at + 2 > frame->size || at + 2 > frame->kept)
-		return;
-	if (frame->kept < frame->size) {
-		uint16_t word = sum_pieces(frame);
-		memcpy(ip + at, &word, sizeof(word));
-		return;
-	}
-	block->sum_from = offset + frame->link_size + frame->sum_start;
-	block->sum_to = offset + frame->link_size + frame->size;
-	block->sum_at = offset + frame->link_size + at;
+	if (frame->sum_start && word_end <= frame->size && word_end <= frame->kept)
+		put_summed(ip, frame);
+	else
+		frame_gather(ip, frame->kept, frame->iov, frame->count);
 }

@@ -20,8 +20,6 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "pcap/blocks.h"
-
 enum { SLL2_SIZE = 20, SLL2_LINKTYPE = 276 };
 enum { PKTAP_SIZE = 108, PKTAP_LINKTYPE = 258, LINK_MOST = PKTAP_SIZE };
 
@@ -45,10 +43,9 @@ void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, si
 void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, const uint8_t *ip, size_t size, int32_t pid,
 		  const char *name);
 
-// Link header and kept bytes, link_size + kept of them, at `to`, which lies
-// `offset` bytes into a record. The unfinished checksum is finished here if the
-// packet is cut, else noted in `block` for later.
-void frame_put(uint8_t *to, size_t offset, const struct frame *frame, struct block *block);
+// Link header and kept bytes, link_size + kept of them, at `to`, with the
+// checksum finished.
+void frame_put(uint8_t *to, const struct frame *frame);
 
 // The first `size` bytes of the pieces, or all there are; how many.
 size_t frame_gather(uint8_t *to, size_t size, const struct iovec *iov, int count);

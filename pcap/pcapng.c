@@ -141,19 +141,16 @@ static uint8_t *begin(struct blocks *to, uint32_t type, size_t size)
 	return at ? put32(put32(at, type), size) : NULL;
 }
 
-static int finish(struct blocks *to, uint8_t *at, size_t size, const struct options *options,
-		  struct block block)
+static int finish(struct blocks *to, uint8_t *at, size_t size, const struct options *options, bool packet)
 {
 	for (unsigned i = 0; i < options->count; i++)
 		at = put_option(at, &options->list[i]);
 	if (options->count)
 		at = put16(put16(at, OPTION_END), 0);
 	put32(at, size);
-	blocks_commit(to, size, block);
+	blocks_commit(to, size, packet);
 	return 0;
 }
-
-static const struct block plain;
 
 // --- the blocks ---------------------------------------------------------------
 
@@ -173,7 +170,7 @@ int pcapng_section(struct blocks *to, const struct pcapng_section *section)
 	at = put32(at, 0x1a2b3c4d);			// byte order magic
 	at = put16(put16(at, 1), 0);			// version 1.0
 	at = put32(put32(at, UINT32_MAX), UINT32_MAX);	// section length: not known
-	return finish(to, at, size, &options, plain);
+	return finish(to, at, size, &options, false);
 }
 
 int pcapng_interface(struct blocks *to, const struct pcapng_interface *interface)
@@ -196,7 +193,7 @@ int pcapng_interface(struct blocks *to, const struct pcapng_interface *interface
 		return -ENOMEM;
 	at = put16(put16(at, interface->linktype), 0);
 	at = put32(at, interface->snaplen);
-	return finish(to, at, size, &options, plain);
+	return finish(to, at, size, &options, false);
 }
 
 int pcapng_process(struct blocks *to, int32_t pid, const char *name, const uint8_t uuid[16])
@@ -210,7 +207,7 @@ int pcapng_process(struct blocks *to, int32_t pid, const char *name, const uint8
 	uint8_t *at = begin(to, BLOCK_DARWIN_PROCESS, size);
 	if (!at)
 		return -ENOMEM;
-	return finish(to, put32(at, pid), size, &options, plain);
+	return finish(to, put32(at, pid), size, &options, false);
 }
 
 int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const struct frame *frame)
@@ -218,7 +215,6 @@ int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const s
 	uint32_t flags = packet->outgoing ? 2 : 1, process = packet->process;
 	size_t captured = frame->link_size + frame->kept;
 	struct options options = { 0 };
-	struct block block = { 0 };
 
 	add_text(&options, OPTION_COMMENT, packet->comment);
 	add_option(&options, PACKET_FLAGS, &flags, 4);
@@ -231,9 +227,9 @@ int pcapng_packet(struct blocks *to, const struct pcapng_packet *packet, const s
 		return -ENOMEM;
 	at = put_time(put32(at, packet->interface), frame->time);
 	at = put32(put32(at, captured), frame->link_size + frame->size);
-	frame_put(at, 28, frame, &block);
+	frame_put(at, frame);
 	at = put_padding(at + captured, captured);
-	return finish(to, at, size, &options, block);
+	return finish(to, at, size, &options, true);
 }
 
 static uint32_t get32(const uint8_t *at)
@@ -276,7 +272,7 @@ int pcapng_secrets(struct blocks *to, const char *lines, size_t size)
 	if (!at)
 		return -ENOMEM;
 	at = put32(put32(at, 0x544c534b), size);	// "TLSK"
-	return finish(to, put_bytes(at, lines, size), whole, &none, plain);
+	return finish(to, put_bytes(at, lines, size), whole, &none, false);
 }
 
 int pcapng_name(struct blocks *to, const uint8_t *address, size_t size, const char *name)
@@ -295,7 +291,7 @@ int pcapng_name(struct blocks *to, const uint8_t *address, size_t size, const ch
 	at[size + length] = 0;
 	at = put_padding(at + value, value);
 	at = put16(put16(at, NAME_END), 0);
-	return finish(to, at, whole, &none, plain);
+	return finish(to, at, whole, &none, false);
 }
 
 int pcapng_statistics(struct blocks *to, const struct pcapng_statistics *statistics)
@@ -316,5 +312,5 @@ int pcapng_statistics(struct blocks *to, const struct pcapng_statistics *statist
 	if (!at)
 		return -ENOMEM;
 	at = put_time(put32(at, statistics->interface), statistics->last);
-	return finish(to, at, size, &options, plain);
+	return finish(to, at, size, &options, false);
 }

@@ -2,9 +2,9 @@
 // writer - a thread that writes records to a descriptor, behind a bounded queue.
 //
 // The caller encodes into the open chunk, under the lock, which nobody else
-// wants but once a chunk. A chunk of CHUNK bytes is queued; the thread
-// finishes its checksums and writes it with one call, outside the lock, and
-// gives its memory back for the next: pages once touched stay warm.
+// wants but once a chunk. A chunk of CHUNK bytes is queued; the thread writes
+// it with one call, outside the lock, and gives its memory back for the next:
+// pages once touched stay warm.
 //
 // A live reader must see a packet soon, yet a wake-up a packet would cost more
 // than the packet. So the thread, woken by the first bytes of an open chunk,
@@ -267,7 +267,6 @@ static int write_chunk(struct writer *writer, struct chunk *chunk)
 
 	if (error)
 		return error;
-	blocks_finish(&chunk->blocks);
 	if (writer->take) {
 		writer->take(writer->context, &chunk->blocks);
 		writer->written += chunk->blocks.packets;

@@ -18,7 +18,7 @@ struct writer_options {
 	int closed;		// > 0: a socket that takes the names of files that were followed; borrowed
 	int event;		// an eventfd: no longer full, failed, ended; borrowed
 	const char *name;	// for sentences
-	// Not NULL: gets the records, checksums finished, instead of a file, on
+	// Not NULL: gets the records instead of a file, on
 	// the writer's thread; blocks are NULL at the end.
 	void (*take)(void *context, const struct blocks *blocks);
 	void *context;

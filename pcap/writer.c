@@ -7,11 +7,13 @@
 // pages once touched stay warm.
 //
 // A live reader must see a packet soon, yet a wake-up a packet would cost more
-// than the packet. So the thread, woken by the first bytes of an open chunk,
-// lingers for a while and then takes the open chunk itself, however little is
-// in it: LINGER for a file, which nobody reads meanwhile in haste, LINGER_LIVE for a
-// pipe and its like, whose reader has delays of its own. While it writes, company gathers of itself. With flush_each it never
-// lingers. No timer runs while there is nothing to write.
+// than the packet, and one a chunk still several hundredths of all that is done
+// for the bytes in it. So the thread, woken by the first bytes, lingers: until
+// BATCH bytes wait, and then writes what is queued until none is; or for a while,
+// and then takes the open chunk too, however little is in it: LINGER for a file,
+// which nobody reads meanwhile in haste, LINGER_LIVE for a pipe and its like, whose
+// reader has delays of its own. While it writes, company gathers of itself. With
+// flush_each it never lingers. No timer runs while there is nothing to write.
 //
 // A chunk may begin another file: the thread then closes the one it has and
 // opens that, so that the caller never waits for a disk.
@@ -47,6 +49,7 @@ enum {
 	CHUNK = 256 * 1024,
 	SLACK = 80 * 1024,	// a packet of 64 KB that begins just below CHUNK
 	SPARES = 32,
+	BATCH = 512 * 1024,
 	LINGER = 40 * 1000 * 1000,	// ns
 	LINGER_LIVE = 10 * 1000 * 1000,
 	NS_PER_S = 1000 * 1000 * 1000,
@@ -64,6 +67,7 @@ struct writer {
 	pthread_t thread;
 	bool started, closing, done, flush_each, live;
 	enum { BUSY, IDLE, LINGERING } state;
+	bool draining, late;		// what is queued is due; what is open, too
 	int failure;			// the caller's side's: -errno
 	struct chunk *open, *queued, **tail, *spare;
 	unsigned spares;
@@ -131,7 +135,7 @@ static struct chunk *chunk_get(struct writer *writer)
 // One that had to grow is not kept: that much is seldom needed again.
 static void chunk_put(struct writer *writer, struct chunk *chunk)
 {
-	if (writer->spares == SPARES || chunk->blocks.capacity != CHUNK + SLACK) {
+	if (chunk->blocks.capacity != CHUNK + SLACK) {
 		chunk_free(chunk);
 		return;
 	}
@@ -141,6 +145,14 @@ static void chunk_put(struct writer *writer, struct chunk *chunk)
 	chunk->next = writer->spare;
 	writer->spare = chunk;
 	writer->spares++;
+}
+
+// What a jam took is given back once it is over, and not chunk by chunk meanwhile:
+// the next ones would be of pages never touched.
+static void chunks_trim(struct writer *writer)
+{
+	while (writer->spares > SPARES)
+		chunk_free(chunk_get(writer));
 }
 
 static void queue_open(struct writer *writer)
@@ -161,11 +173,17 @@ static struct chunk *take_queued(struct writer *writer)
 	return chunk;
 }
 
+static bool any_open(const struct writer *writer)
+{
+	return writer->open && writer->open->blocks.size;
+}
+
 static struct chunk *take_open(struct writer *writer)
 {
 	struct chunk *chunk = writer->open;
 
 	writer->open = NULL;
+	writer->late = false;
 	return chunk;
 }
 
@@ -301,31 +319,41 @@ static bool in_a_hurry(const struct writer *writer)
 	return writer->flush_each || writer->closing || writer->failure || writer->full;
 }
 
+static struct chunk *due_chunk(struct writer *writer)
+{
+	bool all = writer->late || in_a_hurry(writer);
+
+	writer->draining |= all || writer->pending >= BATCH;
+	if (writer->queued)
+		return writer->draining ? take_queued(writer) : NULL;
+	writer->draining = false;
+	return all && any_open(writer) ? take_open(writer) : NULL;
+}
+
 // The next chunk to write, when its time has come; NULL: that was all. Under
 // the lock, which the waits let go.
 static struct chunk *next_chunk(struct writer *writer)
 {
 	struct timespec end = { 0 };
-	int waited = 0;
+	struct chunk *chunk;
 
-	for (;;) {
-		if (writer->queued)
-			return take_queued(writer);
-		if (writer->open && writer->open->blocks.size) {
-			if (in_a_hurry(writer) || waited == ETIMEDOUT)
-				return take_open(writer);
+	while (!(chunk = due_chunk(writer))) {
+		if (writer->queued || any_open(writer)) {
 			if (!end.tv_sec && !end.tv_nsec)
 				end = linger_end(writer);
 			writer->state = LINGERING;
-			waited = pthread_cond_timedwait(&writer->wanted, &writer->lock, &end);
+			writer->late = pthread_cond_timedwait(&writer->wanted, &writer->lock, &end) == ETIMEDOUT;
 		} else if (writer->closing || writer->failure) {
 			return NULL;
 		} else {
+			chunks_trim(writer);
+			writer->late = false;
 			writer->state = IDLE;
 			pthread_cond_wait(&writer->wanted, &writer->lock);
 		}
 		writer->state = BUSY;
 	}
+	return chunk;
 }
 
 static void recycle(struct writer *writer, struct chunk *chunk)
@@ -412,7 +440,7 @@ void writer_end(struct writer *writer, int error)
 		fail(writer, error);
 	if (size >= CHUNK)
 		queue_open(writer);
-	if (size && (writer->state == IDLE || writer->queued || in_a_hurry(writer)))
+	if (size && (writer->state == IDLE || writer->pending >= BATCH || in_a_hurry(writer)))
 		wake_thread(writer);
 	pthread_mutex_unlock(&writer->lock);
 }

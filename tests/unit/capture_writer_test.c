@@ -177,6 +177,34 @@ static void a_packet_does_not_wait_for_company(void **state)
 	}
 }
 
+// What fills no batch is written soon all the same, also where a chunk has just
+// been filled and nothing is open.
+static void a_batch_is_not_waited_for(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	static struct udp udp;
+	struct capture_packet packet = make_udp(&udp, 1, 60000);
+	int pair[2];
+
+	(void)state;
+	for (int packets = 1; packets < 9; packets++) {
+		size_t size = 0;
+
+		assert_int_equal(pipe(pair), 0);
+		struct capture *capture = open_capture((struct capture_options){ .path = "-", .descriptor = pair[1] });
+		for (int i = 0; i < packets; i++)
+			capture_packet(capture, &packet);
+		while (size < (size_t)packets * 60000) {
+			struct pollfd ready = { .fd = pair[0], .events = POLLIN };
+
+			assert_int_equal(poll(&ready, 1, 10000), 1);
+			size += read(pair[0], bytes + size, sizeof(bytes) - size);
+		}
+		close_capture(capture);
+		close(pair[0]);
+	}
+}
+
 // Full from the queue's size on; no longer full at half of it, and the event
 // says so, once.
 static void a_full_queue_empties(void **state)
@@ -307,6 +335,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_disk_that_is_full_ends_whole, remove_files),
 		cmocka_unit_test_teardown(a_closed_pipe_ends_the_capture, remove_files),
 		cmocka_unit_test_teardown(a_packet_does_not_wait_for_company, remove_files),
+		cmocka_unit_test_teardown(a_batch_is_not_waited_for, remove_files),
 		cmocka_unit_test_teardown(a_full_queue_empties, remove_files),
 		cmocka_unit_test_teardown(many_packets_keep_their_order, remove_files),
 	};

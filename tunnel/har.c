@@ -359,6 +359,22 @@ static void add_request(cJSON *entry, const struct exchange *e, const char *url)
 	cJSON_AddNumberToObject(o, "bodySize", (double)m->size);
 }
 
+// What Chromium's list shows and filters by; left to itself it calls all text a script.
+static const char *resource_type(const char *type)
+{
+	static const char *const table[][2] = {
+		{ "text/html", "document" }, { "text/css", "stylesheet" }, { "text/javascript", "script" },
+		{ "application/javascript", "script" }, { "application/json", "fetch" }, { "application/xml", "fetch" },
+		{ "application/wasm", "wasm" }, { "image/", "image" }, { "font/", "font" }, { "audio/", "media" },
+		{ "video/", "media" }, { "text/event-stream", "eventsource" },
+	};
+
+	for (size_t i = 0; type && i < sizeof(table) / sizeof(*table); i++)
+		if (!strncasecmp(type, table[i][0], strlen(table[i][0])))
+			return table[i][1];
+	return "other";
+}
+
 static void add_response(cJSON *entry, const struct exchange *e)
 {
 	const struct exchange_message *m = &e->said[RESPONSE];
@@ -400,13 +416,17 @@ static void add_timings(cJSON *entry, const struct exchange *e)
 	cJSON_AddNumberToObject(o, "receive", receive);
 }
 
+// The browsers' developer tools write the server's port for `connection`, and read it so;
+// theirs tell connections apart by the other.
 static void add_connection(cJSON *entry, const struct flow *f)
 {
 	char text[ADDRESS_TEXT];
 
 	cJSON_AddStringToObject(entry, "serverIPAddress", address_host(&f->peer, text));
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)f->id);
+	snprintf(text, sizeof(text), "%u", address_port(&f->peer));
 	cJSON_AddStringToObject(entry, "connection", text);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)f->id);
+	cJSON_AddStringToObject(entry, "_connectionId", text);
 	if (!f->process)
 		return;
 	cJSON *o = cJSON_AddObjectToObject(entry, "_process");
@@ -426,6 +446,7 @@ void har_add(struct har *h, const struct flow *f, const struct exchange *e, cons
 	add_request(entry, e, url);
 	add_response(entry, e);
 	cJSON_AddObjectToObject(entry, "cache");
+	cJSON_AddStringToObject(entry, "_resourceType", resource_type(exchange_find(e, RESPONSE, "content-type")));
 	add_connection(entry, f);
 	char *text = cJSON_PrintUnformatted(entry);
 	if (text)

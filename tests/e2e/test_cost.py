@@ -76,11 +76,11 @@ def pour(connection):
             connection.sendall(block)
 
 
-def start(t, code, port):
+def start(t, code, port, options=()):
     t.only_apptap()
     if t.sanitized:
         raise Skip("a sanitizer has calls and memory of its own")
-    return t.start(t.python(code, port), stdin=subprocess.PIPE, flows=False)
+    return t.start(t.python(code, port), options, stdin=subprocess.PIPE, flows=False)
 
 
 def go(running, amount):
@@ -116,9 +116,9 @@ def test_calls_a_connection(t):
     t.true(20 < each < 50, f"{each:.1f} calls a connection")
 
 
-def calls_a_megabyte(t, code, context=None):
+def calls_a_megabyte(t, code, context=None, options=()):
     server = t.keep(sockets.Server(t, pour, context=context))
-    running = start(t, code, server.port)
+    running = start(t, code, server.port, options)
     go(running, 20)
     few, many = calls(t, running, 20), calls(t, running, 120)
     running.process.stdin.close()
@@ -132,6 +132,13 @@ def calls_a_megabyte(t, code, context=None):
 def test_calls_a_megabyte(t):
     each = calls_a_megabyte(t, BULK)
     t.true(5 < each < 60, f"{each:.1f} calls a megabyte")
+
+
+@only("root", limit=60)
+def test_calls_a_megabyte_written(t):
+    # Beside those of the tunnel, the writer's writes, and its wake-ups and waits, a batch at a time.
+    each = calls_a_megabyte(t, BULK, options=["-w", "/dev/null"])
+    t.true(5 < each < 90, f"{each:.1f} calls a megabyte")
 
 
 @only("root", limit=60)

@@ -29,7 +29,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bench import plot, table  # noqa: E402
-from bench.measures import SLOW, WRITING, Measures  # noqa: E402
+from bench.measures import SLOW, Measures  # noqa: E402
 from bench.rows import Values, rows  # noqa: E402
 from bench.ways import Failed  # noqa: E402
 from bench.world import World  # noqa: E402

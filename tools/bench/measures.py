@@ -96,7 +96,7 @@ class Measures:
 
     def grown(self, way, command, first, more):
         """Bytes of the tap's own for each connection, once the first ones have brought what serves all."""
-        with Client(way, command, 60) as client:
+        with Client(way, command, 25) as client:
             client.say("go")
             sizes = []
             for count in first, more:
@@ -111,7 +111,7 @@ class Measures:
 
     def idle_tls_memory(self, way):
         command = [*HANDSHAKES, "idle", SERVER, str(TLS_PORT)]
-        return {"memory of an idle TLS flow, KB": self.grown(way, command, 100, 200) / 1024}
+        return {"memory of an idle TLS flow, KB": self.grown(way, command, 50, 100) / 1024}
 
     # --- TLS ---
 

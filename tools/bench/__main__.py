@@ -182,7 +182,7 @@ def report(options, bench, when, took):
                    "goals": lines, "values": values.values, "captures": captures, "left out": left_out}, f, indent=1)
         f.write("\n")
     drawn = plot.draw(lines, f"{options.build}/bench.svg", f"apptap, {day}")
-    print(f"\nevery value: {options.build}/bench.json" + (f"; plot: {options.build}/bench.svg" if drawn else "; no plot: no gnuplot"))
+    print(f"\nevery value: {options.build}/bench.json" + (f"; plot: {options.build}/bench.svg" if drawn else "; no plot (no gnuplot, or no ratio)"))
 
 
 def main():

@@ -454,3 +454,25 @@ def test_kill_of_a_ring(t):
         # The latest may have been made, and nothing written yet.
         found = [opens(t, f"{t.home}/{n}") for n in os.listdir(t.home) if n.startswith(kind) and os.path.getsize(f"{t.home}/{n}")]
         t.true(sum(found) > 0, f"{kind}: {found}")
+
+
+@only("root", limit=60)
+def test_kill_amid_large_entries(t):
+    """Entries of a megabyte: most of the time that apptap has for HAR it is in such a write."""
+    www = t.keep(nginx.serve(t))
+    t.only_apptap()
+    with open(f"{www}/large", "w") as file:
+        file.write("x" * 1000000)
+    get = "-o /dev/null https://localhost:8443/large"
+    for turn in range(8):
+        path = f"{t.home}/{turn}.har"
+        running = t.start(["sh", "-c", f"while curl -4 -sS --http1.1 {get} {get} {get} {get}; do :; done"], options=["--har", path], flows=False)
+        t.until(lambda: os.path.exists(path) and os.path.getsize(path) > (6 << 20) + 100000 * turn, "traffic")
+        running.signal(signal.SIGKILL)
+        t.equal(running.process.wait(20), -signal.SIGKILL, "status")
+
+        # The write that apptap's death did not end may be under way.
+        def whole():
+            with contextlib.suppress(ValueError):
+                return har(t, path)
+        t.true(t.until(whole, "a whole document", limit=5) >= 5, "entries")

@@ -28,7 +28,9 @@ static int pump_bytes(struct relay *r, enum side from)
 		return 0;
 	int n = wire_splice(&r->wire[from], &r->wire[!from], SHARE);
 	if (n == 0 && r->wire[from].ended) {
-		wire_finish(&r->wire[!from]);
+		// What ends last is closed at once: RELAY_OVER.
+		if (!r->from[!from].over)
+			wire_finish(&r->wire[!from]);
 		tap_clear_finish(r->tap, r->wire[from].record, from);
 		d->over = true;
 	}

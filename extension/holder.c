@@ -89,14 +89,12 @@ void holders_close(struct holders *all)
 
 static void mark(struct holder *holder, int fd, bool closed)
 {
-	uint64_t bit = 1ULL << fd % 64;
-
 	if (fd < 0 || fd >= HOLDER_DESCRIPTORS)
 		return;
 	if (closed)
-		holder->closed[fd / 64] |= bit;
+		holder->closed[fd / 64] |= 1ULL << fd % 64;
 	else
-		holder->closed[fd / 64] &= ~bit;
+		holder->closed[fd / 64] &= ~(1ULL << fd % 64);
 }
 
 static int lowest_closed(const struct holder *holder)

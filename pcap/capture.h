@@ -171,5 +171,7 @@ bool capture_done(const struct capture *capture);
 // reader. 0, or the -errno that made a file incomplete, with in `why` the sentences that
 // capture_news() has not given.
 int capture_close(struct capture *capture, char *why, size_t why_size);
+// *lost: the counter's last word, also of what was still on its way to the readers.
+int capture_close_counting(struct capture *capture, uint64_t *lost, char *why, size_t why_size);
 
 #endif

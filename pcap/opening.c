@@ -247,10 +247,11 @@ int capture_open(struct capture **out, const struct capture_options *options, ch
 }
 
 // Of each way what nobody has heard yet, in one text.
-int capture_close(struct capture *capture, char *why, size_t why_size)
+int capture_close_counting(struct capture *capture, uint64_t *lost, char *why, size_t why_size)
 {
 	int error = 0;
 	size_t size = 0;
+	uint64_t readers;
 
 	if (!capture)
 		return 0;
@@ -268,6 +269,14 @@ int capture_close(struct capture *capture, char *why, size_t why_size)
 		if (one && !capture->told[way] && size < why_size)
 			size += (size_t)snprintf(why + size, why_size - size, "%s%s", size ? "; " : "", words);
 	}
+	// The writers have handed over all that there was.
+	if (lost && capture->server)
+		server_count(capture->server, &readers, lost);
 	release(capture);
 	return error;
+}
+
+int capture_close(struct capture *capture, char *why, size_t why_size)
+{
+	return capture_close_counting(capture, NULL, why, why_size);
 }

@@ -283,9 +283,11 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 		return !h->no_capture;
 	capture_count(h->capture, counters);
 	say_counters(h, log_detail);
+	int error = capture_close_counting(h->capture, &counters->lost, h->why, sizeof(h->why));
+
 	if (counters->lost)
 		log_note("readers over TCP were too slow for %llu packets", (unsigned long long)counters->lost);
-	if (!capture_close(h->capture, h->why, sizeof(h->why)))
+	if (!error)
 		return true;
 	if (h->why[0])
 		log_error("%s", h->why);

@@ -148,7 +148,7 @@ void netstack_consume(struct netstack_flow *flow, size_t size);
 bool netstack_at_end(const struct netstack_flow *flow);
 
 // Up to two views of free buffer for bytes to the app; sum in *size (0: wait
-// for room). Valid until netstack_commit() or netstack_tick().
+// for room). Valid until netstack_commit(), netstack_tick(), or a reserve on any other flow.
 int netstack_reserve(struct netstack_flow *flow, struct iovec iov[2], size_t *size);
 // The first `size` bytes of what was reserved are to be sent (at the flush).
 // 0, -EINVAL (more than was reserved), -EPIPE (finished, or no longer open).

@@ -156,8 +156,9 @@ const char *capture_error(const struct capture *capture);
 // opened while another could. NULL: no more news.
 const char *capture_news(struct capture *capture);
 
-// `plain`: packets of plaintext; `lost`: packets, by readers that were too slow. The others: packets that the filter took, and their IP bytes before any cut. Of a dead
-// capture, `packets` are those that the file has.
+// `plain`: packets of plaintext; `lost`: packets, by readers that were too slow. The others:
+// packets that the filter took, and their IP bytes before any cut. Of a dead capture, `packets`
+// are those that the file has.
 struct capture_counters { uint64_t packets, bytes, filtered, held_too_long, files, plain, plain_files, readers, lost; };
 void capture_count(const struct capture *capture, struct capture_counters *out);
 

@@ -3,8 +3,7 @@
 //
 // The caller encodes into the open chunk, under the lock, which nobody else
 // wants but once a chunk. A chunk of CHUNK bytes is queued; the thread writes
-// it with one call, outside the lock, and gives its memory back for the next:
-// pages once touched stay warm.
+// it with one call, outside the lock, and gives it back for the next.
 //
 // A live reader must see a packet soon, yet a wake-up a packet would cost more
 // than the packet, and one a chunk still several hundredths of all that is done
@@ -18,8 +17,8 @@
 // A chunk may begin another file: the thread then closes the one it has and
 // opens that, so that the caller never waits for a disk.
 //
-// Who touches what: `open`, `queued`, `spare`, `pending`, `state`, `closing`,
-// `failure` under the lock; the chunk being written, `fd`, `name`, `written` and
+// Who touches what: `chunks`, `pending`, `state`, `closing`, `failure` under the
+// lock; the chunk being written, `fd`, `name`, `written` and
 // `sentence` the thread alone, until `dead` (released after them) or the join
 // says that it is done. `full`, `stopped`, `dead` and `ended` are read without
 // the lock; `before` and `size` are the caller's.
@@ -42,23 +41,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pcap/chunks.h"
 #include "pcap/target.h"
 #include "pcap/thread.h"
 
 enum {
-	CHUNK = 256 * 1024,
-	SLACK = 80 * 1024,	// a packet of 64 KB that begins just below CHUNK
-	SPARES = 32,
 	BATCH = 512 * 1024,
 	LINGER = 40 * 1000 * 1000,	// ns
 	LINGER_LIVE = 10 * 1000 * 1000,
 	NS_PER_S = 1000 * 1000 * 1000,
-};
-
-struct chunk {
-	struct chunk *next;
-	char *file;		// not NULL: it begins this one
-	struct blocks blocks;
 };
 
 struct writer {
@@ -69,9 +60,8 @@ struct writer {
 	enum { BUSY, IDLE, LINGERING } state;
 	bool draining, late;		// what is queued is due; what is open, too
 	int failure;			// the caller's side's: -errno
-	struct chunk *open, *queued, **tail, *spare;
-	unsigned spares;
-	size_t before;			// open's size when begun
+	struct chunks chunks;
+	size_t before;			// the open chunk's size when begun
 	uint64_t size;			// of the present file, on the caller's side
 	size_t pending, limit;		// bytes
 
@@ -84,108 +74,6 @@ struct writer {
 	void *context;
 	char sentence[512];
 };
-
-// --- chunks ---------------------------------------------------------------------
-
-static void chunk_free(struct chunk *chunk)
-{
-	if (chunk) {
-		blocks_free(&chunk->blocks);
-		free(chunk->file);
-	}
-	free(chunk);
-}
-
-static void chunks_free(struct chunk *chunk)
-{
-	while (chunk) {
-		struct chunk *next = chunk->next;
-		chunk_free(chunk);
-		chunk = next;
-	}
-}
-
-static struct chunk *chunk_new(void)
-{
-	struct chunk *chunk = calloc(1, sizeof(*chunk));
-
-	if (!chunk)
-		return NULL;
-	chunk->blocks.bytes = malloc(CHUNK + SLACK);
-	if (!chunk->blocks.bytes) {
-		free(chunk);
-		return NULL;
-	}
-	chunk->blocks.capacity = CHUNK + SLACK;
-	return chunk;
-}
-
-static struct chunk *chunk_get(struct writer *writer)
-{
-	struct chunk *chunk = writer->spare;
-
-	if (!chunk)
-		return chunk_new();
-	writer->spare = chunk->next;
-	writer->spares--;
-	chunk->next = NULL;
-	return chunk;
-}
-
-// One that had to grow is not kept: that much is seldom needed again.
-static void chunk_put(struct writer *writer, struct chunk *chunk)
-{
-	if (chunk->blocks.capacity != CHUNK + SLACK) {
-		chunk_free(chunk);
-		return;
-	}
-	blocks_empty(&chunk->blocks);
-	free(chunk->file);
-	chunk->file = NULL;
-	chunk->next = writer->spare;
-	writer->spare = chunk;
-	writer->spares++;
-}
-
-// What a jam took is given back once it is over, and not chunk by chunk meanwhile:
-// the next ones would be of pages never touched.
-static void chunks_trim(struct writer *writer)
-{
-	while (writer->spares > SPARES)
-		chunk_free(chunk_get(writer));
-}
-
-static void queue_open(struct writer *writer)
-{
-	*writer->tail = writer->open;
-	writer->tail = &writer->open->next;
-	writer->open = NULL;
-}
-
-static struct chunk *take_queued(struct writer *writer)
-{
-	struct chunk *chunk = writer->queued;
-
-	writer->queued = chunk->next;
-	if (!writer->queued)
-		writer->tail = &writer->queued;
-	chunk->next = NULL;
-	return chunk;
-}
-
-static bool any_open(const struct writer *writer)
-{
-	return writer->open && writer->open->blocks.size;
-}
-
-static struct chunk *take_open(struct writer *writer)
-{
-	struct chunk *chunk = writer->open;
-
-	writer->open = NULL;
-	writer->late = false;
-	return chunk;
-}
 
 // --- the thread -------------------------------------------------------------------
 
@@ -324,10 +212,13 @@ static struct chunk *due_chunk(struct writer *writer)
 	bool all = writer->late || in_a_hurry(writer);
 
 	writer->draining |= all || writer->pending >= BATCH;
-	if (writer->queued)
-		return writer->draining ? take_queued(writer) : NULL;
+	if (chunks_any_queued(&writer->chunks))
+		return writer->draining ? chunks_take_queued(&writer->chunks) : NULL;
 	writer->draining = false;
-	return all && any_open(writer) ? take_open(writer) : NULL;
+	if (!all || !chunks_any_open(&writer->chunks))
+		return NULL;
+	writer->late = false;
+	return chunks_take_open(&writer->chunks);
 }
 
 // The next chunk to write, when its time has come; NULL: that was all. Under
@@ -338,7 +229,7 @@ static struct chunk *next_chunk(struct writer *writer)
 	struct chunk *chunk;
 
 	while (!(chunk = due_chunk(writer))) {
-		if (writer->queued || any_open(writer)) {
+		if (chunks_any_queued(&writer->chunks) || chunks_any_open(&writer->chunks)) {
 			if (!end.tv_sec && !end.tv_nsec)
 				end = linger_end(writer);
 			writer->state = LINGERING;
@@ -346,7 +237,7 @@ static struct chunk *next_chunk(struct writer *writer)
 		} else if (writer->closing || writer->failure) {
 			return NULL;
 		} else {
-			chunks_trim(writer);
+			chunks_trim(&writer->chunks);
 			writer->late = false;
 			writer->state = IDLE;
 			pthread_cond_wait(&writer->wanted, &writer->lock);
@@ -359,7 +250,7 @@ static struct chunk *next_chunk(struct writer *writer)
 static void recycle(struct writer *writer, struct chunk *chunk)
 {
 	writer->pending -= chunk->blocks.size;
-	chunk_put(writer, chunk);
+	chunks_give(&writer->chunks, chunk);
 	if (writer->full && writer->pending <= writer->limit / 2) {
 		atomic_store(&writer->full, false);
 		notify(writer);
@@ -414,23 +305,24 @@ static void fail(struct writer *writer, int error)
 
 struct blocks *writer_begin(struct writer *writer)
 {
+	struct chunk *open;
+
 	if (atomic_load(&writer->stopped))
 		return NULL;
 	pthread_mutex_lock(&writer->lock);
-	if (!writer->open)
-		writer->open = chunk_get(writer);
-	if (!writer->open) {
+	open = chunks_open(&writer->chunks);
+	if (!open) {
 		fail(writer, -ENOMEM);
 		pthread_mutex_unlock(&writer->lock);
 		return NULL;
 	}
-	writer->before = writer->open->blocks.size;
-	return &writer->open->blocks;
+	writer->before = open->blocks.size;
+	return &open->blocks;
 }
 
 void writer_end(struct writer *writer, int error)
 {
-	size_t size = writer->open->blocks.size;
+	size_t size = writer->chunks.open->blocks.size;
 
 	writer->pending += size - writer->before;
 	writer->size += size - writer->before;
@@ -439,7 +331,7 @@ void writer_end(struct writer *writer, int error)
 	if (error)
 		fail(writer, error);
 	if (size >= CHUNK)
-		queue_open(writer);
+		chunks_queue_open(&writer->chunks);
 	if (size && (writer->state == IDLE || writer->pending >= BATCH || in_a_hurry(writer)))
 		wake_thread(writer);
 	pthread_mutex_unlock(&writer->lock);
@@ -449,18 +341,19 @@ void writer_end(struct writer *writer, int error)
 // or none: every begun file gets its section at once.
 void writer_next(struct writer *writer, const char *name)
 {
+	struct chunk *open;
+
 	if (atomic_load(&writer->stopped))
 		return;
 	pthread_mutex_lock(&writer->lock);
-	if (writer->open && writer->open->blocks.size)
-		queue_open(writer);
-	if (!writer->open)
-		writer->open = chunk_get(writer);
-	if (writer->open) {
-		free(writer->open->file);
-		writer->open->file = strdup(name);
+	if (chunks_any_open(&writer->chunks))
+		chunks_queue_open(&writer->chunks);
+	open = chunks_open(&writer->chunks);
+	if (open) {
+		free(open->file);
+		open->file = strdup(name);
 	}
-	if (!writer->open || !writer->open->file)
+	if (!open || !open->file)
 		fail(writer, -ENOMEM);
 	writer->size = 0;
 	wake_thread(writer);
@@ -545,7 +438,7 @@ int writer_open(struct writer **out, const struct writer_options *options)
 		return error;
 	init_lock(writer);
 	writer->fd = -1;
-	writer->tail = &writer->queued;
+	chunks_init(&writer->chunks);
 	writer->limit = options->queue;
 	writer->flush_each = options->flush_each;
 	writer->live = is_live(options);
@@ -588,9 +481,7 @@ void writer_free(struct writer *writer)
 	if (!writer)
 		return;
 	writer_finish(writer);
-	chunk_free(writer->open);
-	chunks_free(writer->queued);
-	chunks_free(writer->spare);
+	chunks_free(&writer->chunks);
 	pthread_cond_destroy(&writer->wanted);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer->name);

@@ -569,8 +569,9 @@ static int start(struct outlet *outlet, const struct blocks *header, char *why, 
 	char name[NAME_MOST] = "readers";
 	struct blocks *to;
 	struct writer_options writer = {
-		.fd = -1, .folder = -1, .name = name, .queue = options->queue, .event = options->event,
-		.closed = options->closed, .flush_each = options->flush_each, .take = options->take, .context = options->context,
+		.sink = { .fd = -1, .folder = -1, .closed = options->closed, .name = name,
+			  .take = options->take, .context = options->context },
+		.queue = options->queue, .event = options->event, .flush_each = options->flush_each,
 		.in_thread = options->in_thread, .of = options->of,
 	};
 	int error = options->take ? 0 : ring_name(&outlet->ring, name, sizeof(name));
@@ -578,18 +579,18 @@ static int start(struct outlet *outlet, const struct blocks *header, char *why, 
 	if (error)
 		return refuse(error, why, why_size);
 	if (!options->take) {
-		writer.name = capture_target_name(name);
-		writer.fd = capture_target_open(name, options->descriptor, why, why_size);
-		if (writer.fd < 0)
-			return writer.fd;
+		writer.sink.name = capture_target_name(name);
+		writer.sink.fd = capture_target_open(name, options->descriptor, why, why_size);
+		if (writer.sink.fd < 0)
+			return writer.sink.fd;
 		if (options->owner_uid)
-			capture_target_give(writer.fd, options->owner_uid, options->owner_gid);
-		writer.folder = outlet->folder = strcmp(name, "-") ? capture_target_folder(name) : -1;
+			capture_target_give(writer.sink.fd, options->owner_uid, options->owner_gid);
+		writer.sink.folder = outlet->folder = strcmp(name, "-") ? capture_target_folder(name) : -1;
 	}
 	error = writer_open(&outlet->writer, &writer);
 	if (error) {
-		if (writer.fd >= 0 && writer.fd != options->descriptor)
-			close(writer.fd);
+		if (writer.sink.fd >= 0 && writer.sink.fd != options->descriptor)
+			close(writer.sink.fd);
 		return refuse(error, why, why_size);
 	}
 	to = writer_begin(outlet->writer);

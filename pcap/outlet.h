@@ -19,7 +19,7 @@
 struct outlet;
 
 struct outlet_options {
-	const char *path;		// not with `take`, which is as the writer's
+	const char *path;		// not with `take`, which is as sink_options'
 	void (*take)(void *context, const struct blocks *blocks);
 	void *context;
 	int descriptor, event, closed;

@@ -18,31 +18,25 @@
 // opens that, so that the caller never waits for a disk.
 //
 // Who touches what: `chunks`, `pending`, `state`, `closing`, `failure` under the
-// lock; the chunk being written, `fd`, `name`, `written` and
-// `sentence` the thread alone, until `dead` (released after them) or the join
-// says that it is done. `full`, `stopped`, `dead` and `ended` are read without
-// the lock; `before` and `size` are the caller's.
+// lock; the chunk being written, `sink` and `sentence` the thread alone, until
+// `dead` (released after them) or the join says that it is done. `full`,
+// `stopped`, `dead` and `ended` are read without the lock; `before` and `size`
+// are the caller's.
 //
-// A failure ends the file: the thread cuts a plain file back to its last whole
-// record, leaves its sentence, sets `dead` and ends.
+// A failure ends the file: the thread leaves its sentence, sets `dead` and ends.
 
 #include "pcap/writer.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "pcap/chunks.h"
-#include "pcap/target.h"
 #include "pcap/thread.h"
 
 enum {
@@ -66,12 +60,9 @@ struct writer {
 	size_t pending, limit;		// bytes
 
 	atomic_bool full, stopped, dead, ended;
-	int fd, folder, closed, event;
+	int event;
+	struct sink *sink;
 	int error;			// -errno that ended the file
-	_Atomic uint64_t written;	// packets
-	char *name;
-	void (*take)(void *context, const struct blocks *blocks);
-	void *context;
 	char sentence[512];
 };
 
@@ -86,107 +77,29 @@ static void notify(const struct writer *writer)
 		return;
 }
 
-// Everything, or -errno with how much it was.
-static int write_all(int fd, const uint8_t *bytes, size_t size, size_t *done)
-{
-	*done = 0;
-	while (*done < size) {
-		ssize_t n = write(fd, bytes + *done, size - *done);
-
-		if (n >= 0) {
-			*done += n;
-			continue;
-		}
-		if (errno == EAGAIN) {	// a pipe from a parent that polls it
-			struct pollfd ready = { .fd = fd, .events = POLLOUT };
-			poll(&ready, 1, -1);
-		} else if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	return 0;
-}
-
-// Takes the `excess` bytes of a cut record off the end of a plain file, if
-// they are its end.
-static void cut_back(int fd, size_t excess)
-{
-	struct stat status;
-	off_t at = lseek(fd, 0, SEEK_CUR);
-
-	if (!excess || at < (off_t)excess || fstat(fd, &status) || !S_ISREG(status.st_mode) ||
-	    status.st_size != at)
-		return;
-	if (!ftruncate(fd, at - (off_t)excess))
-		lseek(fd, at - (off_t)excess, SEEK_SET);
-}
-
 // Under the lock, so that the caller's side cannot call a dead writer full.
 static void die(struct writer *writer, int error)
 {
 	writer->error = error;
 	snprintf(writer->sentence, sizeof(writer->sentence),
-		 "cannot write %.300s: %s; the capture ends at packet %llu", writer->name,
-		 strerror(-error), (unsigned long long)writer->written);
+		 "cannot write %.300s: %s; the capture ends at packet %llu", sink_name(writer->sink),
+		 strerror(-error), (unsigned long long)sink_packets(writer->sink));
 	atomic_store(&writer->stopped, true);
 	atomic_store(&writer->full, false);
 	atomic_store(&writer->dead, true);
 	notify(writer);
 }
 
-// Some file systems say only now that there was no room.
-static int close_file(struct writer *writer)
-{
-	int fd = writer->fd;
-
-	writer->fd = -1;
-	return fd >= 0 && close(fd) && errno != EINTR ? -errno : 0;
-}
-
-// Never waits: whoever listens there is so far behind that no name more helps.
-static void tell_closed(const struct writer *writer)
-{
-	if (writer->closed > 0)
-		(void)send(writer->closed, writer->name, strlen(writer->name), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static int begin_file(struct writer *writer, struct chunk *chunk)
-{
-	int error = close_file(writer);
-
-	if (error)
-		return error;
-	tell_closed(writer);
-	free(writer->name);
-	writer->name = chunk->file;
-	chunk->file = NULL;
-	writer->fd = capture_target_next(writer->folder, writer->name);
-	return writer->fd < 0 ? writer->fd : 0;
-}
-
-// 0 or -errno, with as many whole records in the file as found room.
 static int write_chunk(struct writer *writer, struct chunk *chunk)
 {
-	size_t done;
-	uint64_t packets;
-	int error = chunk->file ? begin_file(writer, chunk) : 0;
+	if (chunk->file) {
+		int error = sink_next(writer->sink, chunk->file);
 
-	if (error)
-		return error;
-	if (writer->take) {
-		writer->take(writer->context, &chunk->blocks);
-		writer->written += chunk->blocks.packets;
-		return 0;
+		chunk->file = NULL;
+		if (error)
+			return error;
 	}
-
-	error = write_all(writer->fd, chunk->blocks.bytes, chunk->blocks.size, &done);
-	if (!error) {
-		writer->written += chunk->blocks.packets;
-		return 0;
-	}
-	cut_back(writer->fd, done - blocks_whole(&chunk->blocks, done, &packets));
-	writer->written += packets;
-	return error;
+	return sink_write(writer->sink, &chunk->blocks);
 }
 
 static struct timespec linger_end(const struct writer *writer)
@@ -272,13 +185,11 @@ static void *run(void *argument)
 	}
 	if (!error)
 		error = writer->failure;
-	if (writer->take)
-		writer->take(writer->context, NULL);
-	int late = close_file(writer);
+	int late = sink_close(writer->sink);
 	if (error || late)
 		die(writer, error ? error : late);
 	else if (writer->done)
-		tell_closed(writer);
+		sink_followed(writer->sink);
 	atomic_store(&writer->ended, true);
 	notify(writer);
 	pthread_mutex_unlock(&writer->lock);
@@ -397,7 +308,7 @@ const char *writer_error(const struct writer *writer)
 
 uint64_t writer_packets(const struct writer *writer)
 {
-	return writer->written;
+	return sink_packets(writer->sink);
 }
 
 // --- opening and closing --------------------------------------------------------------
@@ -422,13 +333,6 @@ static int start(struct writer *writer, const struct writer_options *options)
 	return error;
 }
 
-static bool is_live(const struct writer_options *options)
-{
-	struct stat status;
-
-	return options->take || (!fstat(options->fd, &status) && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)));
-}
-
 int writer_open(struct writer **out, const struct writer_options *options)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
@@ -437,26 +341,20 @@ int writer_open(struct writer **out, const struct writer_options *options)
 	if (!writer)
 		return error;
 	init_lock(writer);
-	writer->fd = -1;
 	chunks_init(&writer->chunks);
 	writer->limit = options->queue;
 	writer->flush_each = options->flush_each;
-	writer->live = is_live(options);
 	writer->event = options->event;
-	writer->folder = options->folder;
-	writer->closed = options->closed;
-	writer->take = options->take;
-	writer->context = options->context;
-	writer->name = strdup(options->name);
-	if (!writer->name)
+	writer->sink = sink_open(&options->sink);
+	if (!writer->sink)
 		goto fail;
-	writer->fd = options->fd;
+	writer->live = sink_is_live(writer->sink);
 	error = start(writer, options);
-	if (!error) {
-		*out = writer;
-		return 0;
-	}
-	writer->fd = -1;
+	if (error)
+		goto fail;
+	*out = writer;
+	return 0;
+
 fail:
 	writer_free(writer);
 	return error;
@@ -472,7 +370,6 @@ int writer_finish(struct writer *writer)
 		pthread_join(writer->thread, NULL);
 		writer->started = false;
 	}
-	close_file(writer);	// one that never had a thread
 	return writer->error;
 }
 
@@ -484,6 +381,6 @@ void writer_free(struct writer *writer)
 	chunks_free(&writer->chunks);
 	pthread_cond_destroy(&writer->wanted);
 	pthread_mutex_destroy(&writer->lock);
-	free(writer->name);
+	sink_free(writer->sink);
 	free(writer);
 }

@@ -9,19 +9,14 @@
 #include <stdint.h>
 
 #include "pcap/blocks.h"
+#include "pcap/sink.h"
 
 struct writer;
 
 struct writer_options {
-	int fd;			// taken over by an open that succeeds; -1 with `take`
-	int folder;		// where writer_next()'s files are; borrowed
-	int closed;		// > 0: a socket that takes the names of files that were followed; borrowed
+	struct sink_options sink;	// its descriptor is taken over by an open that succeeds,
+					// its `take` called on the writer's thread
 	int event;		// an eventfd: no longer full, failed, ended; borrowed
-	const char *name;	// for sentences
-	// Not NULL: gets the records instead of a file, on
-	// the writer's thread; blocks are NULL at the end.
-	void (*take)(void *context, const struct blocks *blocks);
-	void *context;
 	size_t queue;		// bytes; full from here on, until half of it is written
 	bool flush_each;	// no waiting for company
 	int (*in_thread)(void *of);	// as capture_options'

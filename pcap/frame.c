@@ -20,24 +20,21 @@ static void put16(uint8_t *to, uint16_t value)
 	memcpy(to, &value, sizeof(value));
 }
 
-static uint16_t ether_type(const uint8_t *ip, size_t size)
+// IP's, in its first byte.
+static int version_of(const struct frame *frame)
 {
-	switch (size ? ip[0] >> 4 : 0) {
-	case 4:
-		return ETHERTYPE_IP;
-	case 6:
-		return ETHERTYPE_IPV6;
-	default:
-		return 0;
-	}
+	for (int i = 0; i < frame->count; i++)
+		if (frame->iov[i].iov_len)
+			return *(const uint8_t *)frame->iov[i].iov_base >> 4;
+	return 0;
 }
 
 // The interface index stays 0: a reader would look any other up among its own
 // machine's interfaces (tcpdump prints 1 as "lo").
-void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, size_t size)
+static void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, int version)
 {
 	memset(header, 0, SLL2_SIZE);
-	put16(header, ether_type(ip, size));
+	put16(header, version == 4 ? ETHERTYPE_IP : version == 6 ? ETHERTYPE_IPV6 : 0);
 	put16(header + 8, HARDWARE_NONE);
 	header[10] = outgoing ? PACKET_OUTGOING : PACKET_HOST;
 }
@@ -56,21 +53,30 @@ static uint8_t *put_name(uint8_t *to, const char *name, size_t size)
 	return to + size;
 }
 
-void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, const uint8_t *ip, size_t size, int32_t pid,
-		  const char *name)
+static void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, int version, int32_t pid, const char *name)
 {
 	enum { RECORD_PACKET = 1, RAW_IP = 12, IN = 1, OUT = 2, INET = 2, INET6 = 30 };
-	bool six = size && ip[0] >> 4 == 6;
 	uint8_t *at = header;
 
 	memset(header, 0, PKTAP_SIZE);
 	at = put32le(put32le(put32le(at, PKTAP_SIZE), RECORD_PACKET), RAW_IP);
 	at = put_name(at, "apptap", 24);
-	at = put32le(put32le(at, outgoing ? OUT : IN), six ? INET6 : INET);
+	at = put32le(put32le(at, outgoing ? OUT : IN), version == 6 ? INET6 : INET);
 	at = put32le(put32le(at, 0), 0);	// no link header, no trailer
 	at = put_name(put32le(at, pid), name, 20);
 	at = put32le(at, 0) + 4;		// service class; interface type and unit
 	put_name(put32le(at, pid), name, 20);
+}
+
+void frame_link(struct frame *frame, uint16_t linktype, bool outgoing, int32_t pid, const char *name)
+{
+	bool pktap = linktype == PKTAP_LINKTYPE;
+
+	frame->link_size = pktap ? PKTAP_SIZE : SLL2_SIZE;
+	if (pktap)
+		pktap_header(frame->link, outgoing, version_of(frame), pid, name);
+	else
+		sll2_header(frame->link, outgoing, version_of(frame));
 }
 
 size_t frame_gather(uint8_t *to, size_t size, const struct iovec *iov, int count)

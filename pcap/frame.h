@@ -37,11 +37,9 @@ struct frame {
 	uint16_t sum_start, sum_offset;	// as in struct capture_packet
 };
 
-void sll2_header(uint8_t header[SLL2_SIZE], bool outgoing, const uint8_t *ip, size_t size);
-
-// `pid` -1 and an empty name: not known.
-void pktap_header(uint8_t header[PKTAP_SIZE], bool outgoing, const uint8_t *ip, size_t size, int32_t pid,
-		  const char *name);
+// Its link header of that type, SLL2_LINKTYPE or PKTAP_LINKTYPE; the pieces are there
+// already. `outgoing`: from the application; `pid` -1 and an empty name: not known.
+void frame_link(struct frame *frame, uint16_t linktype, bool outgoing, int32_t pid, const char *name);
 
 // Link header and kept bytes, link_size + kept of them, at `to`, with the
 // checksum finished.

@@ -8,13 +8,9 @@
 // writer at once, so it always stands before the packets it is about.
 //
 // A held packet does not know yet which file it will be in: it is encoded with
-// its source's number (below), which is turned into the file's when it is let go.
-//
-// A source is a process's packets, or its plaintext: twice the process's place
-// in the roster, and one more for plaintext. Each that has packets is an interface
-// of the file; `sources` says which, and counts anew in each file. When another
-// process gets the place, what is held of the former's is let go first, and what
-// was counted of it is written.
+// its source's place, which is turned into the file's interface when it is let go.
+// When another process gets the place, what is held of the former's is let go
+// first, and what was counted of it is written.
 //
 // What is held is bounded thrice: a flow by hold_time and hold_bytes, all of
 // them together by the size of the queue and by HELD_MOST. Beyond any of these
@@ -34,18 +30,11 @@
 #include "pcap/names.h"
 #include "pcap/pcapng.h"
 #include "pcap/secrets.h"
+#include "pcap/sources.h"
 #include "pcap/target.h"
 #include "pcap/writer.h"
 
 enum { HELD_MOST = 65536 /* flows */, NAME_MOST = 4096 };
-
-struct source {
-	uint32_t number;	// of the process itself
-	uint32_t held;		// packets
-	uint32_t interface;	// 1 more than its number in the present file; 0: none yet
-	uint32_t process;	// likewise its process block's
-	uint64_t received, accepted, first, last;	// in the present file
-};
 
 struct outlet {
 	struct outlet_options options;
@@ -56,74 +45,40 @@ struct outlet {
 	struct capture_names names;
 	struct blocks said;		// all name records, for the next file
 	struct ring ring;
-	struct source *sources;
-	uint32_t source_room;
-	uint32_t interface_count, process_count;
+	struct sources *sources;
 	unsigned file;
 	uint64_t file_packets, last_time, held_too_long;
 	int folder;
 	bool ending, over;
 };
 
-// --- interfaces -----------------------------------------------------------------
+// --- what a file is told beside its packets -------------------------------------------
 
-static struct source *source_at(struct outlet *outlet, uint32_t number)
+// The old format has nothing but packets: NULL, as from a writer that has stopped.
+static struct blocks *begin_news(struct outlet *outlet)
 {
-	// Its twin too: one growth for both.
-	if ((number | 1) >= outlet->source_room) {
-		uint32_t room = outlet->source_room ? outlet->source_room : 16;
-
-		while (room <= (number | 1))
-			room *= 2;
-		struct source *list = realloc(outlet->sources, room * sizeof(*list));
-		if (!list)
-			return NULL;
-		memset(list + outlet->source_room, 0, (room - outlet->source_room) * sizeof(*list));
-		outlet->sources = list;
-		outlet->source_room = room;
-	}
-	return &outlet->sources[number];
-}
-
-// NULL without memory. Nobody's, too, for a number that is no process's any more.
-static struct source *source_of(struct outlet *outlet, uint32_t process, bool plain)
-{
-	bool stands = roster_find(outlet->options.roster, process);
-	struct source *source = source_at(outlet, 2 * (stands ? roster_place(process) : 0) + plain);
-
-	if (source)
-		source->number = stands ? process : 0;
-	return source;
-}
-
-// The process block is the process's, whatever its sources.
-static int describe(struct outlet *outlet, struct blocks *to, struct source *source)
-{
-	const struct capture_process *process = roster_find(outlet->options.roster, source->number);
-	size_t at = source - outlet->sources;
-	int error = identity_interface(&outlet->options.identity, to, process, at & 1);
-
-	source->process = outlet->sources[at ^ 1].process;
-	if (!process || source->process || error)
-		return error;
-	source->process = ++outlet->process_count;
-	return identity_process(to, process);
+	return outlet->classic ? NULL : writer_begin(outlet->writer);
 }
 
 // It has an interface in the present file from here.
 static void declare(struct outlet *outlet, struct source *source)
 {
-	struct blocks *to;
-
 	if (source->interface)
 		return;
-	source->interface = ++outlet->interface_count;
-	to = outlet->classic ? NULL : writer_begin(outlet->writer);
+
+	struct blocks *to = begin_news(outlet);
+	int error = sources_declare(outlet->sources, source, to);
 	if (to)
-		writer_end(outlet->writer, describe(outlet, to, source));
+		writer_end(outlet->writer, error);
 }
 
-// --- secrets and names ------------------------------------------------------------
+static void write_statistics(struct outlet *outlet)
+{
+	struct blocks *to = begin_news(outlet);
+
+	if (to)
+		writer_end(outlet->writer, sources_statistics(outlet->sources, to));
+}
 
 static void write_secrets(struct outlet *outlet, const char *lines, size_t size)
 {
@@ -168,43 +123,21 @@ void outlet_name(struct outlet *outlet, const void *address, size_t size, const 
 
 // --- files ------------------------------------------------------------------------
 
-// Nothing is ever dropped, and the file says so.
-static void write_statistics_of(struct outlet *outlet, const struct source *source)
-{
-	struct pcapng_statistics statistics = {
-		.interface = source->interface - 1, .first = source->first, .last = source->last,
-		.received = source->received, .accepted = source->accepted,
-	};
-	struct blocks *to = source->accepted && !outlet->classic ? writer_begin(outlet->writer) : NULL;
-
-	if (to)
-		writer_end(outlet->writer, pcapng_statistics(to, &statistics));
-}
-
-static void write_statistics(struct outlet *outlet)
-{
-	for (uint32_t i = 0; i < outlet->source_room; i++)
-		write_statistics_of(outlet, &outlet->sources[i]);
-}
-
-// What every file begins with: interface 0 stands for nobody's packets.
+// What every file begins with.
 static int make_header(struct outlet *outlet, struct blocks *to)
 {
-	struct source *nobody = source_at(outlet, 0);
+	const struct identity *identity = &outlet->options.identity;
 	int error;
 
-	if (!nobody)
-		return -ENOMEM;
-	nobody->interface = ++outlet->interface_count;
 	if (outlet->options.classic) {
 		classic_close(outlet->classic);
 		outlet->classic = NULL;
-		return classic_open(&outlet->classic, to, outlet->options.identity.linktype,
-				    outlet->options.identity.snaplen);
+		error = sources_begin(outlet->sources, NULL);
+		return error ? error : classic_open(&outlet->classic, to, identity->linktype, identity->snaplen);
 	}
-	error = identity_section(&outlet->options.identity, to);
+	error = identity_section(identity, to);
 	if (!error)
-		error = identity_interface(&outlet->options.identity, to, NULL, false);
+		error = sources_begin(outlet->sources, to);
 	return error ? error : blocks_append(to, &outlet->said);
 }
 
@@ -216,9 +149,6 @@ static void begin_file(struct outlet *outlet)
 	if (writer_stopped(outlet->writer))
 		return;
 	write_statistics(outlet);
-	for (struct source *at = outlet->sources; at < outlet->sources + outlet->source_room; at++)
-		*at = (struct source){ .number = at->number, .held = at->held };
-	outlet->interface_count = outlet->process_count = 0;
 	outlet->file_packets = 0;
 	outlet->file++;
 
@@ -261,14 +191,6 @@ void outlet_turn(struct outlet *outlet, uint64_t time)
 
 // --- held flows -----------------------------------------------------------------
 
-static void count(struct source *source, uint64_t time)
-{
-	source->received++;
-	if (!source->accepted++)
-		source->first = time;
-	source->last = time;
-}
-
 static void renumber(struct outlet *outlet, struct blocks *blocks)
 {
 	size_t at = 0;
@@ -279,11 +201,11 @@ static void renumber(struct outlet *outlet, struct blocks *blocks)
 
 		if (!pcapng_is_packet(block))
 			continue;
-		source = &outlet->sources[pcapng_interface_of(block)];
+		source = sources_at(outlet->sources, pcapng_interface_of(block));
 		source->held--;
 		declare(outlet, source);
-		count(source, pcapng_time_of(block));
-		pcapng_renumber(block, source->interface - 1, (int64_t)source->process - 1);
+		source_count(source, pcapng_time_of(block));
+		pcapng_renumber(block, source->interface - 1, (int64_t)source->process_block - 1);
 	}
 }
 
@@ -387,16 +309,6 @@ static void keep_bounds(struct outlet *outlet, struct held *held, size_t grown)
 
 // --- packets --------------------------------------------------------------------
 
-// The version nibble stands in the first byte of the first piece that has one.
-static const uint8_t *first_byte(const struct capture_packet *packet)
-{
-	int i = 0;
-
-	while (!packet->iov[i].iov_len)
-		i++;
-	return packet->iov[i].iov_base;
-}
-
 static int encode(struct outlet *outlet, struct blocks *to, const struct capture_packet *packet,
 		  const struct frame *frame, uint32_t interface, int64_t process)
 {
@@ -415,7 +327,8 @@ static bool put_held(struct outlet *outlet, struct held *held, const struct capt
 {
 	size_t before = held->blocks.size;
 
-	if (encode(outlet, &held->blocks, packet, frame, source - outlet->sources, source->number ? 0 : -1)) {
+	if (encode(outlet, &held->blocks, packet, frame, sources_place(outlet->sources, source),
+		   source->process ? 0 : -1)) {
 		let_go_early(outlet, held);	// no memory to hold it in
 		return false;
 	}
@@ -434,11 +347,11 @@ static bool put(struct outlet *outlet, const struct capture_packet *packet, cons
 	if (outlet->ending)
 		return false;
 	declare(outlet, source);
-	count(source, packet->time);
+	source_count(source, packet->time);
 	to = writer_begin(outlet->writer);
 	if (to)
 		writer_end(outlet->writer, encode(outlet, to, packet, frame, source->interface - 1,
-						  (int64_t)source->process - 1));
+						  (int64_t)source->process_block - 1));
 	outlet->file_packets++;
 	return true;
 }
@@ -447,14 +360,8 @@ static void put_link(const struct outlet *outlet, struct frame *frame, const str
 {
 	const struct capture_process *process = roster_find(outlet->options.roster, packet->process);
 
-	if (outlet->options.identity.linktype == PKTAP_LINKTYPE) {
-		frame->link_size = PKTAP_SIZE;
-		pktap_header(frame->link, packet->outgoing, first_byte(packet), 1, process ? process->pid : -1,
-			     process ? process->name : "");
-	} else {
-		frame->link_size = SLL2_SIZE;
-		sll2_header(frame->link, packet->outgoing, first_byte(packet), 1);
-	}
+	frame_link(frame, outlet->options.identity.linktype, packet->outgoing, process ? process->pid : -1,
+		   process ? process->name : "");
 }
 
 bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, size_t size, bool plain)
@@ -472,7 +379,7 @@ bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 		return false;
 	outlet->last_time = packet->time;
 	put_link(outlet, &frame, packet);
-	source = source_of(outlet, packet->process, plain);
+	source = sources_find(outlet->sources, packet->process, plain);
 	if (!source)
 		return false;
 	if (held && put_held(outlet, held, packet, &frame, source))
@@ -482,7 +389,7 @@ bool outlet_packet(struct outlet *outlet, const struct capture_packet *packet, s
 
 void outlet_passed_over(struct outlet *outlet, uint32_t process)
 {
-	struct source *source = source_of(outlet, process, false);
+	struct source *source = sources_find(outlet->sources, process, false);
 
 	if (source)
 		source->received++;
@@ -491,20 +398,25 @@ void outlet_passed_over(struct outlet *outlet, uint32_t process)
 static void forget_source(struct outlet *outlet, struct source *source)
 {
 	struct held *held;
+	struct blocks *to;
 
 	// It may be any flow's; the oldest have waited longest.
 	while (source->held && (held = hold_oldest(outlet->hold)))
 		let_go_early(outlet, held);
-	write_statistics_of(outlet, source);
+	to = begin_news(outlet);
+	if (to)
+		writer_end(outlet->writer, source_statistics(source, to));
 	*source = (struct source){ 0 };
 }
 
 void outlet_forget_process(struct outlet *outlet, uint32_t process)
 {
-	uint32_t number = 2 * roster_place(process);
+	for (int plain = 0; plain < 2; plain++) {
+		struct source *source = sources_standing(outlet->sources, process, plain);
 
-	for (int plain = 0; plain < 2 && number < outlet->source_room; plain++)
-		forget_source(outlet, &outlet->sources[number + plain]);
+		if (source)
+			forget_source(outlet, source);
+	}
 }
 
 // --- news -----------------------------------------------------------------------
@@ -605,10 +517,10 @@ static void release(struct outlet *outlet)
 	classic_close(outlet->classic);
 	hold_close(outlet->hold);
 	secrets_close(outlet->secrets);
+	sources_close(outlet->sources);
 	blocks_free(&outlet->said);
 	if (outlet->folder >= 0)
 		close(outlet->folder);
-	free(outlet->sources);
 	free(outlet);
 }
 
@@ -626,8 +538,9 @@ int outlet_open(struct outlet **out, const struct outlet_options *options, char 
 	ring_begin(&outlet->ring, options->now);
 	outlet->hold = hold_open();
 	outlet->secrets = secrets_open();
+	outlet->sources = sources_open(options->roster, &outlet->options.identity);
 
-	int error = outlet->hold && outlet->secrets ? make_header(outlet, &header) : -ENOMEM;
+	int error = outlet->hold && outlet->secrets && outlet->sources ? make_header(outlet, &header) : -ENOMEM;
 	error = error ? refuse(error, why, why_size) : start(outlet, &header, why, why_size);
 	blocks_free(&header);
 	if (error) {

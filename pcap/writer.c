@@ -248,8 +248,8 @@ void writer_end(struct writer *writer, int error)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-// An open chunk that is empty can only be one that has begun a file already,
-// or none: every begun file gets its section at once.
+// An open chunk that is empty has begun no file yet: every begun file gets its
+// section at once.
 void writer_next(struct writer *writer, const char *name)
 {
 	struct chunk *open;

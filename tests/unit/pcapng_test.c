@@ -119,7 +119,7 @@ static void packet_block(void **state)
 	};
 	static const uint8_t ip[] = { 0x45, 1, 2, 3, 4 };
 	struct iovec iov[2] = { { (void *)ip, 2 }, { (void *)(ip + 2), 3 } };
-	struct frame frame = { .link_size = SLL2_SIZE,
+	struct frame frame = {
 		.time = 0x0102030405060708, .iov = iov, .count = 2, .size = 5, .kept = 5,
 	};
 	struct pcapng_packet packet = {
@@ -128,7 +128,7 @@ static void packet_block(void **state)
 	struct blocks blocks = { 0 };
 
 	(void)state;
-	sll2_header(frame.link, true, ip, sizeof(ip));
+	frame_link(&frame, SLL2_LINKTYPE, true, -1, "");
 	assert_int_equal(pcapng_packet(&blocks, &packet, &frame), 0);
 	assert_int_equal(blocks.packets, 1);
 	expect_bytes(&blocks, expected, sizeof(expected));
@@ -194,14 +194,14 @@ static void classic_bytes(void **state)
 	};
 	static const uint8_t ip[] = { 0x60, 1, 2, 3 };
 	struct iovec iov = { (void *)ip, 4 };
-	struct frame frame = { .link_size = SLL2_SIZE,
+	struct frame frame = {
 		.time = 7000000005, .iov = &iov, .count = 1, .size = 4, .kept = 2,
 	};
 	struct blocks blocks = { 0 };
 	struct classic *classic;
 
 	(void)state;
-	sll2_header(frame.link, false, ip, sizeof(ip));
+	frame_link(&frame, SLL2_LINKTYPE, false, -1, "");
 	assert_int_equal(classic_open(&classic, &blocks, SLL2_LINKTYPE, FRAME_MOST), 0);
 	assert_int_equal(classic_packet(classic, &blocks, &frame), 0);
 	classic_close(classic);

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// outlet - one way out of a capture: a file or a ring of them, and what the
-// present one has been told already.
-//
-// A packet names its process by number. An interface for it, secrets and names
-// enter a file when they are first needed there, so each file of a ring is
-// complete in itself and none is larger for what it does not use.
+// outlet - one way out of a capture: a file or a ring of them, and the flows that
+// are held back from it. A packet names its process by number.
 
 #ifndef PCAP_OUTLET_H
 #define PCAP_OUTLET_H

@@ -173,19 +173,6 @@ static int count_connections(const struct list *list, pid_t pid)
 	return count;
 }
 
-// --- control groups -------------------------------------------------------------
-
-// Of lines "ID:CONTROLLERS:PATH" the unified hierarchy's is "0::PATH": cgroups(7).
-static char *unified_path(const char *text)
-{
-	const char *line = !strncmp(text, "0::", 3) ? text : strstr(text, "\n0::");
-
-	if (!line)
-		return strdup("");
-	line += *line == '\n' ? 4 : 3;
-	return strndup(line, strcspn(line, "\n"));
-}
-
 // --- the list -------------------------------------------------------------------
 
 static int add_row(struct list *list, const struct tree_process *seen)
@@ -203,7 +190,7 @@ static int add_row(struct list *list, const struct tree_process *seen)
 		visit_network(list, seen->pid, network);
 	container_cgroup(seen->pid, text);
 	container_name(text, row->container);
-	row->cgroup = unified_path(text);
+	row->cgroup = container_group(text);
 	if (!row->cgroup)
 		return -ENOMEM;
 	list->count++;

@@ -18,7 +18,7 @@ enum list_network { LIST_UNSEEN, LIST_HERE, LIST_ELSEWHERE };
 
 struct list_row {
 	const struct process *process;
-	const char *cgroup;			// in the unified hierarchy; "" where not seen
+	const char *cgroup;			// see container_group(); "" where not seen
 	char container[CONTAINER_SIZE];	// see container_name()
 	int connections;			// connected TCP and UDP sockets; -1: not seen
 	enum list_network network;		// whose network namespace: ours, or another

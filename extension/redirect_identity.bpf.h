@@ -137,16 +137,36 @@ static long climb_cgroup(u32 i, struct climb *climb)
 	return 0;
 }
 
+static __always_inline void climb_from(struct identity *identity, const struct kernfs_node *node)
+{
+	struct climb climb = {.identity = identity, .here = node};
+
+	if (node)
+		bpf_loop(DEPTH, climb_cgroup, &climb, 0);
+}
+
+// Where version 2 is not in use all are in its root, and engines put what they start into
+// groups of version 1, of the same path for each controller.
+static __always_inline const struct kernfs_node *version_1(const struct task_struct *task)
+{
+	const struct css_set *set = BPF_CORE_READ(task, cgroups);
+	const struct cgroup_subsys_state *state = NULL;
+	u32 at;
+
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		return NULL;
+	at = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+	bpf_probe_read_kernel(&state, sizeof state, (const void *)set + bpf_core_field_offset(struct css_set, subsys) +
+			      at * sizeof state);
+	return BPF_CORE_READ(state, cgroup, kn);
+}
+
 static __always_inline void read_cgroup(struct identity *identity, const struct task_struct *task)
 {
-	struct climb climb = {
-		.identity = identity,
-		.here = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn),
-	};
-
 	identity->cgroup_at = REDIRECT_TEXT - 1;
-	if (climb.here)
-		bpf_loop(DEPTH, climb_cgroup, &climb, 0);
+	climb_from(identity, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn));
+	if (identity->cgroup_at == REDIRECT_TEXT - 1)
+		climb_from(identity, version_1(task));
 	if (identity->cgroup_at == REDIRECT_TEXT - 1) {
 		identity->cgroup_at--;
 		identity->cgroup[REDIRECT_TEXT - 2] = '/';

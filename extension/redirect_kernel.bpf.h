@@ -31,7 +31,8 @@ struct cred { struct kuid euid; };
 struct kernfs_node { const char *name; struct kernfs_node *__parent; };
 struct kernfs_node___before { struct kernfs_node *parent; };
 struct cgroup { struct kernfs_node *kn; };
-struct css_set { struct cgroup *dfl_cgrp; };
+struct cgroup_subsys_state { struct cgroup *cgroup; };
+struct css_set { struct cgroup *dfl_cgrp; struct cgroup_subsys_state *subsys[1]; };
 struct live { int counter; };
 struct signal_struct { struct live live; };
 struct task_struct {
@@ -47,5 +48,7 @@ struct task_struct {
 };
 struct sock { u8 sk_userlocks : 4; };
 #pragma clang attribute pop
+
+enum cgroup_subsys_id { pids_cgrp_id = 11 };
 
 #endif

@@ -34,6 +34,15 @@ static void test_containers(void **state)
 		{"0::/lxc/web\n", "web"}, {"0::/lxc.payload.web/system.slice/cron.service\n", "web"},
 		{"0::/lxc.monitor.web\n", ""}, {"0::/lxc.payload.web/docker/" ID "\n", "0123456789ab"},
 		{"0::/lxc\n", ""}, {"0::/lxc/\n", ""},
+		{"0::/machine.slice/machine-web\\x2d1.scope/payload\n", "web-1"},
+		{"0::/machine.slice/machine-web\\x2.scope\n", "web\\x2"},
+		{"0::/machine.slice/systemd-nspawn@web.service/payload/system.slice/cron.service\n", "web"},
+		{"0::/machine.slice/systemd-nspawn@web.service/supervisor\n", ""},
+		{"0::/machine.slice/machine-web.scope/payload/system.slice/docker-" ID ".scope\n", "0123456789ab"},
+		{"0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator\n", ""},
+		{"0::/machine.slice\n", ""}, {"0::/machine-.scope\n", ""}, {"0::/system.slice/systemd-machined.service\n", ""},
+		{"0::/system.slice/runc-web.scope\n", "web"}, {"0::/user.slice/crun-web.scope\n", "web"},
+		{"11:pids:/\n4:memory:/docker/" ID "\n0::/\n", "0123456789ab"},
 		{"0::/docker/" ID "0\n", ""}, {"0::/docker/x" ID "\n", ""}, {"0::/docker/0123456789ab\n", ""},
 		{"0::/process_api/0123456789abcdef0123456789abcdef\n", ""},
 		{"0::/lxc/a-name-of-eighty-bytes-is-cut-a-name-of-eighty-bytes-is-cut-a-name-of-eighty-byt\n",
@@ -48,6 +57,26 @@ static void test_containers(void **state)
 		if (container_name(rows[i].cgroup, container) != (rows[i].container[0] != '\0') ||
 		    strcmp(container, rows[i].container))
 			fail_msg("%s is in \"%s\", not \"%s\"", rows[i].cgroup, container, rows[i].container);
+	}
+}
+
+static void test_groups(void **state)
+{
+	static const struct {
+		const char *text, *group;
+	} rows[] = {
+		{"", ""}, {"0::/\n", "/"}, {"0::/a/b\n", "/a/b"}, {"2:pids:/x\n1:name=systemd:/y\n0::/a\n", "/a"},
+		{"2:pids:/x\n1:name=systemd:/y\n0::/\n", "/x"}, {"0::/\n2:cpu,pids:/x\n", "/x"}, {"2:cpu:/x\n0::/\n", "/"},
+		{"2:pids:/x:y", "/x:y"}, {"0::", ""}, {"no colon", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char *group = container_group(rows[i].text);
+
+		if (!group || strcmp(group, rows[i].group))
+			fail_msg("of \"%s\" it is \"%s\", not \"%s\"", rows[i].text, group ? group : "no memory", rows[i].group);
+		free(group);
 	}
 }
 
@@ -251,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_containers),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_connections_as_user),
 		cmocka_unit_test(test_order),

@@ -10,10 +10,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "extension/redirect_config.bpf.h"
 #include "extension/redirect_kernel.bpf.h"
 #include "extension/redirect_shared.h"
-
-volatile struct redirect_config config;
 
 enum { DEPTH = 48 };			// of a path, in folders
 

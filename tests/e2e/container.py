@@ -51,8 +51,8 @@ def sweep(path):
             part = os.path.dirname(part)
 
 
-class Runtime:
-    """An OCI runtime: runc or crun."""
+class Engine:
+    """What starts containers; not used where it starts none."""
 
     def __init__(self, t, name):
         t.only_apptap()
@@ -61,15 +61,22 @@ class Runtime:
         self.root = f"{t.folder}/root"
         os.mkdir(self.root)
         world.mount("/", self.root, None, world.MS_BIND)
-        probe = self.command(["true"], "apptap-test-" + os.urandom(8).hex())
-        done = subprocess.run(probe, env=t.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=20)
+        done = subprocess.run(self.command(["true"], os.urandom(32).hex()), env=t.environment(), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
         if done.returncode:
             raise Skip(f"{name} starts no container here: {done.stdout.strip()[-200:]}")
 
+    def named(self, identity):
+        """As a capture has it."""
+        return identity[:12]
+
+
+class Runtime(Engine):
+    """An OCI runtime: runc or crun."""
+
     def command(self, arguments, identity, group=None, network=None):
         """What starts this in a container of that name: a bundle is made for it. `group` is its control group's
-        path; network: a name of `ip netns`, "" for a new one, None for the caller's."""
+        path; network: "" for a new one, a path, None for the caller's."""
         t = self.t
         self.count += 1
         bundle = f"{t.folder}/bundle{self.count}"
@@ -96,3 +103,43 @@ class Runtime:
         """The number of its first process, out here."""
         done = subprocess.run([self.name, "--root", f"{self.t.folder}/state", "state", identity], stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)["pid"]
+
+
+class Lxc(Engine):
+    def command(self, arguments, identity):
+        t = self.t
+        self.count += 1
+        settings = f"{t.folder}/lxc{self.count}.conf"
+        os.makedirs(f"{t.folder}/lxc", exist_ok=True)
+        world.write(settings, "\n".join([
+            f"lxc.rootfs.path = dir:{self.root}", "lxc.rootfs.options = ro", "lxc.net.0.type = none",
+            "lxc.mount.auto = proc:mixed sys:ro", f"lxc.mount.entry = {t.home} {PLACE[1:]} none bind,ro 0 0",
+            "lxc.apparmor.profile = unconfined", "lxc.environment = PYTHONHOME=/usr", ""]))
+        for kind in "payload", "monitor":
+            t.stack.callback(sweep, f"/lxc.{kind}.{self.named(identity)}")
+        t.stack.callback(sweep, "/lxc.pivot")
+        return [self.name, "-P", f"{t.folder}/lxc", "-n", self.named(identity), "-f", settings, "--", *map(str, arguments)]
+
+    def named(self, identity):
+        return f"apptap-test-{identity[:16]}"
+
+
+class Podman(Engine):
+    """With runc, and control groups that it makes itself: no systemd is asked. It needs no image."""
+
+    def command(self, arguments, identity):
+        t = self.t
+        self.count += 1
+        t.stack.callback(sweep, "libpod_parent")
+        return [self.name, "--root", f"{t.folder}/storage", "--runroot", f"{t.root}/podman", "--runtime", "runc",
+                "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--storage-driver", "vfs",
+                "run", "--name", identity, "--cidfile", f"{t.folder}/cid{self.count}", "--interactive",
+                "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--pids-limit", "-1", "--network", "host",
+                "--volume", f"{t.home}:{PLACE}:ro", "--env", "PYTHONHOME=/usr", "--read-only", "--read-only-tmpfs=false", "--rootfs", self.root,
+                *map(str, arguments)]
+
+    def named(self, identity):
+        with open(f"{self.t.folder}/cid{self.count}") as file:
+            cid = file.read()
+        self.t.stack.callback(sweep, f"libpod_parent/libpod-{cid}")
+        return cid[:12]

@@ -5,10 +5,10 @@ import json
 import os
 import subprocess
 
-from e2e import container, wireshark
+from e2e import container, wireshark, world
 from e2e.local import Local, copy_of_python, upper
 from e2e.scenario import only
-from peers import sockets
+from peers import nginx, sockets
 
 # Waits for a line, then connects, and says who it takes itself for.
 ASKS = """
@@ -32,27 +32,28 @@ print(listener.getsockname()[1], flush=True)
 """ + ASKS
 
 
-def identify(t, capture, flow, program, identity, port):
+def identify(t, capture, flow, program, name, port):
     process = flow["process"]
-    t.equal(process.get("container"), identity[:12], "container in the flow log")
+    t.equal(process.get("container"), name, "container in the flow log")
     t.equal((process["name"], process["path"]), (program, f"{container.PLACE}/{program}"), "name and path")
     t.has(process["arguments"], f"{container.PLACE}/{program} -c", *([f"127.0.0.1 {port}"] if port else []))
     wireshark.sound(capture)
     comment, interface = wireshark.rows(capture, f'frame.comment contains " {program}["', "frame.comment",
                                         "frame.interface_name")[0]
-    t.has(comment, f" {program}[{process['pid']}] {container.PLACE}/{program} ", f" container {identity[:12]}: ")
+    t.has(comment, f" {program}[{process['pid']}] {container.PLACE}/{program} ", f" container {name}: ")
     t.has(interface, f"{program}[{process['pid']}]")
 
 
-def run(t, name, layout):
-    layout()
-    runtime, identity = container.Runtime(t, name), os.urandom(32).hex()
+def run(t, engine, *more):
+    identity = os.urandom(32).hex()
     server = t.keep(sockets.Server(t, upper))
     program = os.path.basename(copy_of_python(t, "in-a-container"))
-    command = runtime.command([f"{container.PLACE}/{program}", "-c", ASKS, "127.0.0.1", server.port], identity, f"/docker/{identity}")
+    command = engine.command([f"{container.PLACE}/{program}", "-c", ASKS, "127.0.0.1", server.port], identity, *more)
     done = t.tap(command, capture=True, stdin=b"\n").ok()
-    t.equal(done.text, "ready\nHELLO 1\n", "what it says")
-    identify(t, done.capture, done.flow(protocol="tcp"), program, identity, server.port)
+    said, answer = done.text.splitlines()
+    t.equal((said, answer.split()[0]), ("ready", "HELLO"), "what it says")
+    t.true(int(answer.split()[1]) < 3, f"its number in there: {answer}")
+    identify(t, done.capture, done.flow(protocol="tcp"), program, engine.named(identity), server.port)
 
 
 # Where engines put a container's processes: docker and podman with a driver each, containerd,
@@ -79,17 +80,43 @@ def local(t, name, layout):
         t.equal(process.communicate(b"\n", timeout=20), (b"HELLO 1\n", b""), "what it says")
     flows = {f["process"]["name"]: f for f in tap.end()}
     for program, identity, process in wanted:
-        identify(t, tap.capture, flows[program], program, identity, server.port)
+        identify(t, tap.capture, flows[program], program, identity[:12], server.port)
 
 
 @only("root", limit=60)
 def test_run_runc(t):
-    run(t, "runc", container.as_it_is)
+    run(t, container.Runtime(t, "runc"))
 
 
 @only("root", limit=60)
 def test_run_crun(t):
-    run(t, "crun", container.version_2)
+    container.version_2()
+    run(t, container.Runtime(t, "crun"))
+
+
+@only("root", limit=60)
+def test_run_tls(t):
+    """It trusts what it is given; its own store is not this machine's."""
+    t.need("curl")
+    t.keep(nginx.serve(t))
+    runtime, identity = container.Runtime(t, "runc"), os.urandom(32).hex()
+    world.write(f"{t.home}/ca.pem", t.tool("ca", "export").ok().text)
+    ask = ["curl", "-sS", "--cacert", f"{container.PLACE}/ca.pem", "https://localhost/hello"]
+    done = t.tap(runtime.command(ask, identity, f"/docker/{identity}"), capture=True).ok()
+    t.equal(done.text, "hello from 443 over HTTP/2.0\n", "the answer")
+    flow = next(f for f in done.flows if f["destination"].endswith(":443"))
+    t.equal((flow["verdict"], flow["process"]["name"], flow["process"]["container"]), ("opened", "curl", identity[:12]), "flow")
+    t.equal(len(wireshark.rows(done.capture, 'http2.data.data contains "hello from 443"', "frame.number")), 1, "what Wireshark opens")
+
+
+@only("root", limit=60)
+def test_run_lxc(t):
+    run(t, container.Lxc(t, "lxc-execute"))
+
+
+@only("root", limit=60)
+def test_run_podman(t):
+    run(t, container.Podman(t, "podman"))
 
 
 @only("root", limit=60)
@@ -125,4 +152,4 @@ def test_local_in_its_network(t):
     t.equal(process.communicate(b"\n", timeout=20), (b"HELLO 1\n", b""), "what it says")
     flow, = tap.end()
     t.equal((flow["destination"], flow["process"]["pid"]), (f"127.0.0.1:{port}", first), "destination and process")
-    identify(t, tap.capture, flow, program, identity, None)
+    identify(t, tap.capture, flow, program, identity[:12], None)

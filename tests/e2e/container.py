@@ -6,6 +6,7 @@
 # machine's, so what a container leaves is taken away here: nothing else would.
 
 import contextlib
+import glob
 import json
 import os
 import subprocess
@@ -130,7 +131,7 @@ class Podman(Engine):
     def command(self, arguments, identity):
         t = self.t
         self.count += 1
-        t.stack.callback(sweep, "libpod_parent")
+        t.stack.callback(self.sweep, f"{t.folder}/cid{self.count}")
         return [self.name, "--root", f"{t.folder}/storage", "--runroot", f"{t.root}/podman", "--runtime", "runc",
                 "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--storage-driver", "vfs",
                 "run", "--name", identity, "--cidfile", f"{t.folder}/cid{self.count}", "--interactive",
@@ -138,8 +139,14 @@ class Podman(Engine):
                 "--volume", f"{t.home}:{PLACE}:ro", "--env", "PYTHONHOME=/usr", "--read-only", "--read-only-tmpfs=false", "--rootfs", self.root,
                 *map(str, arguments)]
 
+    def sweep(self, file):
+        """Its conmon, in a group of its own there, ends a moment after the container."""
+        if os.path.exists(file):
+            sweep(f"libpod_parent/libpod-{open(file).read()}")
+        for place in glob.glob(f"{GROUPS}/*/libpod_parent/conmon/cgroup.procs"):
+            self.t.until(lambda: not open(place).read(), "podman's monitor is gone")
+        sweep("libpod_parent/conmon")
+
     def named(self, identity):
         with open(f"{self.t.folder}/cid{self.count}") as file:
-            cid = file.read()
-        self.t.stack.callback(sweep, f"libpod_parent/libpod-{cid}")
-        return cid[:12]
+            return file.read()[:12]

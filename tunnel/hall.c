@@ -254,25 +254,23 @@ struct loop *hall_loop(const struct hall *h)
 
 // The second line is counted where packets cross the tunnel, the first where the capture
 // takes them: the same number, unless a filter or a limit is between.
-static void say_counters(const struct hall *h, void (*say)(const char *format, ...))
+static void say_counters(const struct hall *h, const struct capture_counters *c, void (*say)(const char *format, ...))
 {
 	const struct loop_traffic *t = &h->traffic;
-	struct capture_counters c;
 
-	capture_count(h->capture, &c);
 	say("%llu packets captured, %llu bytes, in %llu file%s; %llu not taken by the filter",
-	    (unsigned long long)c.packets, (unsigned long long)c.bytes, (unsigned long long)c.files,
-	    c.files == 1 ? "" : "s", (unsigned long long)c.filtered);
-	if (c.plain && c.plain_files)
-		say("%llu packets of plaintext, in %llu file%s of their own", (unsigned long long)c.plain,
-		    (unsigned long long)c.plain_files, c.plain_files == 1 ? "" : "s");
-	else if (c.plain)
-		say("%llu packets of plaintext", (unsigned long long)c.plain);
+	    (unsigned long long)c->packets, (unsigned long long)c->bytes, (unsigned long long)c->files,
+	    c->files == 1 ? "" : "s", (unsigned long long)c->filtered);
+	if (c->plain && c->plain_files)
+		say("%llu packets of plaintext, in %llu file%s of their own", (unsigned long long)c->plain,
+		    (unsigned long long)c->plain_files, c->plain_files == 1 ? "" : "s");
+	else if (c->plain)
+		say("%llu packets of plaintext", (unsigned long long)c->plain);
 	say("%llu packets crossed the tunnel, %llu bytes; the program's side had no room for %llu",
 	    (unsigned long long)t->packets, (unsigned long long)t->bytes, (unsigned long long)t->lost);
 	if (h->options->capture.serve)
-		say("%llu reader%s over TCP; slow ones have lost %llu packets", (unsigned long long)c.readers,
-		    c.readers == 1 ? "" : "s", (unsigned long long)c.lost);
+		say("%llu reader%s over TCP; slow ones have lost %llu packets", (unsigned long long)c->readers,
+		    c->readers == 1 ? "" : "s", (unsigned long long)c->lost);
 }
 
 // --- closing ----------------------------------------------------------------
@@ -282,9 +280,9 @@ static bool close_capture(struct hall *h, struct capture_counters *counters)
 	if (!h->capture)
 		return !h->no_capture;
 	capture_count(h->capture, counters);
-	say_counters(h, log_detail);
 	int error = capture_close_counting(h->capture, &counters->lost, h->why, sizeof(h->why));
 
+	say_counters(h, counters, log_detail);
 	if (counters->lost)
 		log_note("readers over TCP were too slow for %llu packets", (unsigned long long)counters->lost);
 	if (!error)
@@ -339,17 +337,20 @@ int hall_signals(const struct hall *h)
 
 static bool is_for_the_capture(const struct hall *h, uint32_t number)
 {
+	struct capture_counters counters;
 	struct timespec now;
 
 	if (!h->capture || (number != SIGUSR1 && number != SIGUSR2))
 		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (number == SIGUSR1)
-		say_counters(h, log_note);
-	else if (h->in_thread && !h->options->capture.rotate_size && !h->options->capture.rotate_seconds)
+	if (number == SIGUSR1) {
+		capture_count(h->capture, &counters);
+		say_counters(h, &counters, log_note);
+	} else if (h->in_thread && !h->options->capture.rotate_size && !h->options->capture.rotate_seconds) {
 		log_note("there is no next file: without -C or -G its folder is out of reach");
-	else
+	} else {
 		capture_turn(h->capture, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	}
 	return true;
 }
 

@@ -363,6 +363,7 @@ def test_readers_over_tcp(t):
     lost = int(re.search(r"too slow for (\d+) packets", done.said)[1])
     captured = int(re.findall(r"(\d+) packets crossed", done.said)[-1])
     t.equal(count + lost, captured, "packets that the slow reader got or lost")
+    t.equal(int(re.findall(r"slow ones have lost (\d+) packets", done.said)[-1]), lost, "as the last counters have it")
 
 
 def test_standard_error_that_nobody_reads(t):

@@ -16,6 +16,45 @@ const char *capture_target_name(const char *path)
 	return strcmp(path, "-") ? path : "standard output";
 }
 
+static bool is_no_plain_file(const char *path)
+{
+	struct stat status;
+
+	return !strcmp(path, "-") || (!stat(path, &status) && !S_ISREG(status.st_mode));
+}
+
+static bool in_one_folder(const char *one, const char *other)
+{
+	int a = capture_target_folder(one), b = capture_target_folder(other);
+	struct stat of_a, of_b;
+	bool same = a >= 0 && b >= 0 && !fstat(a, &of_a) && !fstat(b, &of_b) && of_a.st_dev == of_b.st_dev &&
+		    of_a.st_ino == of_b.st_ino;
+
+	if (a >= 0)
+		close(a);
+	if (b >= 0)
+		close(b);
+	return same;
+}
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+bool capture_target_meets(const char *path, const char *other)
+{
+	const char *name = last_part(path), *behind = last_part(other);
+	size_t size = strlen(name);
+
+	if (!strcmp(path, other) || strncmp(name, behind, size) || is_no_plain_file(path) || is_no_plain_file(other))
+		return false;
+	behind += size;
+	return !behind[strspn(behind, "0123456789")] && in_one_folder(path, other);
+}
+
 static const char *advice(int error)
 {
 	switch (error) {
@@ -72,7 +111,7 @@ int capture_target_folder(const char *path)
 // A file of the ring that root made, and that we, nobody by now, come round to.
 int capture_target_next(int folder, const char *path)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *name = last_part(path);
 	int fd = open_at(folder, name);
 
 	if (fd < 0 && errno == EACCES && !unlinkat(folder, name, 0))

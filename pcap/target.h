@@ -4,8 +4,14 @@
 #ifndef PCAP_TARGET_H
 #define PCAP_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+// Whether `other` is, or may come to be, one of the files that a capture to `path` goes on in:
+// the same file by another spelling, or `path` with digits behind it. Not of one name twice,
+// and of what is there only for plain files.
+bool capture_target_meets(const char *path, const char *other);
 
 // Opens `path` for writing from its start, made 0600 if it is new; a fifo waits
 // for its reader. "-" gives `descriptor` back. A descriptor, or -errno with a

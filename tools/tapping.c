@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pcap/target.h"
 #include "tunnel/log.h"
 
 // Millions of bytes, or with a letter behind it KiB, MiB or GiB.
@@ -239,6 +240,19 @@ static bool is_file(const char *path)
 	return path && strcmp(path, "-") != 0;
 }
 
+// SIGUSR2 makes a next file of any.
+static int check_names(const char *packets, const char *plain, char *why, size_t why_size)
+{
+	if (!packets || !plain)
+		return 0;
+	if (!capture_target_meets(packets, plain) && !capture_target_meets(plain, packets))
+		return 0;
+	snprintf(why, why_size, "-w %s and --plaintext %s would write over each other: the files that -C, -G or SIGUSR2 go on in "
+		 "have a number behind the name. Name one otherwise, or both exactly the same to have them in one file",
+		 packets, plain);
+	return -1;
+}
+
 static int settle_capture(struct tapping *t, char *why, size_t why_size)
 {
 	struct capture_options *c = &t->hall.capture;
@@ -262,7 +276,7 @@ static int settle_capture(struct tapping *t, char *why, size_t why_size)
 		 !c->rotate_size && strchr(c->path, '%') && !strchr(c->plain_path, '%'))
 		wrong = "-G would write over --plaintext's file each time: give it a pattern as well, as in plain-%H%M.pcapng";
 	if (!wrong)
-		return 0;
+		return check_names(c->path, c->plain_path, why, why_size);
 	snprintf(why, why_size, "%s", wrong);
 	return -1;
 }

@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from e2e import local, wireshark
-from e2e.scenario import only
+from e2e.scenario import EX_USAGE, only
 from peers import nginx, sockets
 
 TALK = """
@@ -198,3 +198,20 @@ def test_local_turns_both(t):
         for name in path, f"{path}1":
             t.equal(wireshark.column(name, "http.response", "http.response.code"), ["200"], name)
         t.true(os.stat(f"{path}1").st_uid != 0, "the next file is not root's")
+
+
+def test_files_that_would_meet(t):
+    """The name of one may come to be the other's: refused before anything is written or started."""
+    t.only_apptap()
+    for packets, plain in ("out", "out1"), ("out12", "out"), ("out", "./out"), (f"{t.home}/out", "../home/out07"):
+        done = t.tool("run", "-w", packets, "--plaintext", plain, "--", "touch", "started", cwd=t.home)
+        t.equal(done.status, EX_USAGE, f"status with {packets} and {plain}")
+        t.has(done.said, packets, plain, "over each other")
+    t.equal([n for n in os.listdir(t.home) if n.startswith(("out", "started"))], [], "what was made")
+    os.mkdir(f"{t.home}/other", 0o777)
+    os.chmod(f"{t.home}/other", 0o777)
+    os.mkfifo(f"{t.home}/pipe1")
+    os.chmod(f"{t.home}/pipe1", 0o666)
+    t.watch(lambda: open(f"{t.home}/pipe1", "rb").read())
+    for packets, plain in ("out", "outer"), ("out1", "out2"), ("one", "other/one1"), ("same", "same"), ("pipe", "pipe1"):
+        t.tool("run", "-w", packets, "--plaintext", plain, "--", "true", cwd=t.home).ok()

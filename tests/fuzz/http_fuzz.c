@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // http_fuzz - the HTTP observer on anything: it holds to its bytes and its budget.
 //
-// Input is pieces: a byte whose lowest bit is the side and whose others are a
-// length, then so many bytes. A first byte of 255 puts HTTP/2's preface before all.
+// Input as in pieces.h; a piece of no bytes is that side's end.
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "pcap/exchange.h"
 #include "pcap/http.h"
-#include "pcap/http2.h"
+#include "tests/fuzz/pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -25,36 +23,21 @@ static void look(void *context, struct exchange *e)
 	exchange_close(e);
 }
 
+static void take(void *context, bool outgoing, const uint8_t *bytes, size_t size)
+{
+	if (size)
+		http_bytes(context, outgoing, bytes, size, 1);
+	else
+		http_finish(context, outgoing, 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct http *http = http_open(&(struct http_options){.budget = 1 << 16, .body_most = 4096, .done = look});
 
 	if (!http)
 		abort();
-	if (size && *bytes == 255) {
-		http_bytes(http, true, HTTP2_PREFACE, HTTP2_PREFACE_SIZE, 1);
-		bytes++;
-		size--;
-	}
-	while (size) {
-		size_t part = *bytes >> 1;
-		bool outgoing = *bytes & 1;
-
-		bytes++;
-		size--;
-		part = part < size ? part : size;
-		uint8_t *copy = malloc(part + 1);
-		if (!copy)
-			abort();
-		memcpy(copy, bytes, part);
-		if (part)
-			http_bytes(http, outgoing, copy, part, 2);
-		else
-			http_finish(http, outgoing, 2);
-		free(copy);
-		bytes += part;
-		size -= part;
-	}
+	pieces_feed(bytes, size, take, http);
 	http_close(http);
 	return 0;
 }

@@ -2,14 +2,14 @@
 // redact_fuzz - redaction of anything: it holds to its bytes, changes no length of text,
 // and lets no line through that begins as one that is hidden.
 //
-// Input as http_fuzz's.
+// Input as in pieces.h.
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "pcap/http2.h"
 #include "pcap/redact.h"
+#include "tests/fuzz/pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -37,33 +37,21 @@ static void put(void *context, bool outgoing, const uint8_t *bytes, size_t size)
 	}
 }
 
+static void take(void *context, bool outgoing, const uint8_t *bytes, size_t size)
+{
+	redact_bytes(context, outgoing, bytes, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	bool two = size && *bytes == 255;
+	bool two = pieces_are_of_two(bytes, size);
 	struct redact *r = redact_open(&(struct redact_options){.two = two, .put = put, .context = &two});
 
 	if (!r)
 		abort();
 	memset(at, 0, sizeof(at));
 	line_begins[0] = line_begins[1] = true;
-	if (two)
-		redact_bytes(r, true, HTTP2_PREFACE, HTTP2_PREFACE_SIZE);
-	while (size) {
-		size_t part = *bytes >> 1;
-		bool outgoing = *bytes & 1;
-
-		bytes++;
-		size--;
-		part = part < size ? part : size;
-		uint8_t *copy = malloc(part + 1);
-		if (!copy)
-			abort();
-		memcpy(copy, bytes, part);
-		redact_bytes(r, outgoing, copy, part);
-		free(copy);
-		bytes += part;
-		size -= part;
-	}
+	pieces_feed(bytes, size, take, r);
 	redact_close(r);
 	return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // authority - apptap's own certificate authority: its key on disk, and no more.
 //
-// Two files, and two starts may meet while neither is there. Each file is
-// written aside and put in place with a call that never replaces. The key comes
+// Two files, and two starts may meet while neither is there. The first that is
+// put in place stands, and is never replaced (placed.h). The key comes
 // first; a certificate is then made from whatever key is in place, by whoever
 // finds none, and the first one placed is everybody's: whichever start made it,
 // it fits the key. So there is nothing to lock, and a start that was killed
@@ -11,13 +11,11 @@
 #include "tls/authority.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <wolfssl/ssl.h>
@@ -25,9 +23,10 @@
 
 #include "tls/issuer.h"
 #include "tls/pem.h"
+#include "tls/placed.h"
 
 enum {
-	FILE_MAX = 65536, CERTIFICATE_MAX = 4096,
+	KEY_FILE_MAX = 4096, CERTIFICATE_MAX = 4096,
 	DAY = 86400, YEARS = 10,
 };
 
@@ -61,145 +60,6 @@ static int refuse(struct authority *authority, int error, const char *format, ..
 	return error;
 }
 
-// --- files ------------------------------------------------------------------
-
-// The folder and its parents, for the user alone (XDG base directory: 0700).
-static int make_folder(struct authority *authority, const char *folder)
-{
-	char *path = strdup(folder);
-	struct stat status;
-	int error = 0;
-
-	if (!path)
-		return refuse(authority, -ENOMEM, "out of memory");
-	for (char *at = path + 1; !error; at++) {
-		if (*at != '/' && *at != '\0')
-			continue;
-		char was = *at;
-
-		*at = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			error = errno;
-		*at = was;
-		if (was == '\0')
-			break;
-	}
-	free(path);
-	if (error)
-		return refuse(authority, -error, "cannot make the folder %s: %s", folder, strerror(error));
-	if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-		return refuse(authority, -ENOTDIR, "%s is not a folder", folder);
-	if (status.st_mode & 022)
-		return refuse(authority, -EPERM,
-			      "others can write into %s, which holds apptap's authority: chmod 700 %s",
-			      folder, folder);
-	return 0;
-}
-
-// Puts `temporary` at `path` unless something is there. Not every file system
-// has hard links.
-static int place(const char *temporary, const char *path)
-{
-	if (link(temporary, path) == 0)
-		return 0;
-	if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP && errno != EACCES)
-		return -errno;
-	return renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? 0 : -errno;
-}
-
-static int write_all(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		ssize_t put = write(fd, text, left);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return -errno;
-		text += put;
-		left -= put;
-	}
-	return fsync(fd) == 0 ? 0 : -errno;
-}
-
-// So that the name survives a crash as well as the bytes do.
-static void sync_folder(const char *path)
-{
-	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
-	int fd;
-
-	if (slash) {
-		*slash = '\0';
-		fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0) {
-			fsync(fd);
-			close(fd);
-		}
-	}
-	free(folder);
-}
-
-// A new file with `text`, unless one is there by then: that is no error.
-static int write_new(struct authority *authority, const char *path, mode_t mode, const char *text)
-{
-	char *temporary = NULL;
-	int fd, error;
-
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-		return refuse(authority, -ENOMEM, "out of memory");
-	fd = mkostemp(temporary, O_CLOEXEC);		// O_EXCL, 0600
-	if (fd < 0) {
-		error = -errno;
-		free(temporary);
-		return refuse(authority, error, "cannot write %s: %s", path, strerror(-error));
-	}
-	error = write_all(fd, text);
-	if (!error && fchmod(fd, mode) != 0)
-		error = -errno;
-	close(fd);
-	if (!error)
-		error = place(temporary, path);
-	unlink(temporary);
-	free(temporary);
-	if (error && error != -EEXIST)
-		return refuse(authority, error, "cannot write %s: %s", path, strerror(-error));
-	sync_folder(path);
-	return 0;
-}
-
-// -ENOENT is not a refusal yet: it has no sentence.
-static int read_file(struct authority *authority, const char *path, bool secret, char **text,
-		     size_t *size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat status;
-	int error = 0;
-
-	if (fd < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (fd < 0) {
-		error = -errno;
-		return refuse(authority, error, "cannot read %s: %s", path, strerror(-error));
-	}
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-		error = refuse(authority, -EINVAL, "%s is not a file", path);
-	else if (secret && (status.st_mode & 077))
-		error = refuse(authority, -EPERM,
-			       "others can read %s, the key of apptap's authority: chmod 600 %s, or "
-			       "remove the folder if they may have", path, path);
-	if (!error) {
-		*text = pem_load(fd, FILE_MAX, size);
-		if (!*text) {
-			error = -errno;
-			refuse(authority, error, "cannot read %s: %s", path, strerror(-error));
-		}
-	}
-	close(fd);
-	return error;
-}
-
 // --- the key ----------------------------------------------------------------
 
 static int make_key(struct authority *authority)
@@ -214,7 +74,7 @@ static int make_key(struct authority *authority)
 	size = wc_EccKeyToDer(&key.key, der, sizeof(der));
 	if (size > 0)
 		text = pem_write(key_label, der, size);
-	error = text ? write_new(authority, authority->key_path, 0600, text)
+	error = text ? placed_write(authority->key_path, 0600, text, authority->why, authority->why_size)
 		     : refuse(authority, -ENOMEM, "cannot encode the key of apptap's authority");
 	explicit_bzero(der, sizeof(der));
 	if (text)
@@ -228,10 +88,10 @@ static int read_key(struct authority *authority)
 {
 	char *text = NULL;
 	const char *at;
-	uint8_t der[FILE_MAX / 16];
+	uint8_t der[KEY_FILE_MAX];
 	size_t size = 0;
 	long got;
-	int error = read_file(authority, authority->key_path, true, &text, &size);
+	int error = placed_read(authority->key_path, true, &text, &size, authority->why, authority->why_size);
 
 	if (error || !text)
 		return error;
@@ -365,7 +225,7 @@ static int make_certificate(struct authority *authority)
 	size = issuer_sign(&issuer, &request, der, sizeof(der), &authority->random);
 	if (size > 0)
 		text = pem_write(certificate_label, der, size);
-	error = text ? write_new(authority, authority->certificate_path, 0644, text)
+	error = text ? placed_write(authority->certificate_path, 0644, text, authority->why, authority->why_size)
 		     : refuse(authority, size < 0 ? size : -ENOMEM,
 			      "cannot make the certificate of apptap's authority");
 	free(text);
@@ -398,8 +258,8 @@ static int read_certificate(struct authority *authority)
 	uint8_t hash[WC_SHA256_DIGEST_SIZE];
 	const char *at;
 	long got;
-	int error = read_file(authority, authority->certificate_path, false, &authority->pem,
-			      &authority->pem_size);
+	int error = placed_read(authority->certificate_path, false, &authority->pem, &authority->pem_size,
+				authority->why, authority->why_size);
 
 	if (error)
 		return error;
@@ -463,7 +323,7 @@ int authority_open(struct authority **out, const char *folder, char *why, size_t
 		authority->key_path = NULL;
 		goto fail;
 	}
-	error = make_folder(authority, folder);
+	error = placed_folder(folder, why, why_size);
 	if (!error)
 		error = open_key(authority);
 	if (!error)

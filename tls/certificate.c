@@ -129,11 +129,6 @@ bool certificate_read(struct certificate *out, const void *der, size_t size)
 	return tbs.size == 0;
 }
 
-bool certificate_self_named(const struct certificate *certificate)
-{
-	return der_equal(certificate->issuer, certificate->subject);
-}
-
 static bool same_text(const uint8_t *a, const char *b, size_t size)
 {
 	return memchr(a, '\0', size) == NULL && strncasecmp((const char *)a, b, size) == 0;

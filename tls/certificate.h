@@ -23,8 +23,6 @@ struct certificate {
 // `der`.
 bool certificate_read(struct certificate *out, const void *der, size_t size);
 
-bool certificate_self_named(const struct certificate *certificate);
-
 // Is it for this host? `host` is a name or a numeric address. As RFC 6125 6.4
 // has it: wildcards stand for one whole leftmost label; the common name counts
 // only where no alternative name is there.

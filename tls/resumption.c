@@ -23,7 +23,7 @@ struct kept {
 
 // --- the chain --------------------------------------------------------------
 
-bool shown_copy(struct shown *out, struct shown from)
+static bool shown_copy(struct shown *out, struct shown from)
 {
 	*out = (struct shown){ .bytes = malloc(from.size ? from.size : 1) };
 	if (!out->bytes)

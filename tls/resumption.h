@@ -20,7 +20,6 @@ struct shown {
 	size_t size;
 };
 
-bool shown_copy(struct shown *out, struct shown from);
 // Views into it; how many.
 size_t shown_views(struct shown shown, struct der *out, size_t max);
 

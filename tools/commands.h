@@ -16,7 +16,6 @@ int command_extcap(int argc, char **argv);
 // Their options, for the help.
 void command_run_help(FILE *to);
 void command_local_help(FILE *to);
-void command_extcap_help(FILE *to);
 
 // $XDG_DATA_HOME/apptap, or ~/.local/share/apptap; under sudo the calling user's
 // (tools/caller.h), whose authority is then made as that user if there is none yet.

@@ -73,11 +73,6 @@ static const struct field fields[] = {
 	 "Append the TLS secrets of both legs to this file too.", {{0}}},
 };
 
-const char *dialog_name(enum dialog_interface interface)
-{
-	return interfaces[interface].name;
-}
-
 int dialog_interface(const char *name)
 {
 	for (int i = 0; i < DIALOG_INTERFACES; i++)

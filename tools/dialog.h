@@ -9,8 +9,7 @@
 
 enum dialog_interface { DIALOG_RUN, DIALOG_LOCAL, DIALOG_INTERFACES };
 
-// As Wireshark's own list names it. -1: no such interface.
-const char *dialog_name(enum dialog_interface interface);
+// By the name in Wireshark's own list. -1: no such interface.
 int dialog_interface(const char *name);
 
 // Each answers one question, by a line for each thing there is to say (extcap(4)).

@@ -129,21 +129,15 @@ static const struct option_row field_rows[] = {
 };
 static const struct option_row *const tables[] = {own_rows, protocol_rows, field_rows, NULL};
 
-void command_extcap_help(FILE *to)
-{
-	static const struct option_row *const own[] = {own_rows, NULL};
-
-	options_help(own, to);
-}
-
 static void show_help(void)
 {
+	static const struct option_row *const own[] = {own_rows, NULL};
 	static const struct option_row *const protocol[] = {protocol_rows, NULL}, *const of_fields[] = {field_rows, NULL};
 
 	puts("usage: apptap extcap --install | --uninstall\n\n"
 	     "Then Wireshark and tshark -D have two interfaces more: apptap-run starts a\n"
 	     "program, apptap-local taps one that runs.\n");
-	command_extcap_help(stdout);
+	options_help(own, stdout);
 	puts("\nWhat Wireshark calls it with, extcap(4):\n");
 	options_help(protocol, stdout);
 	puts("\nThe fields of its dialog, extcap.apptap_run.command:... with tshark -o:\n");

@@ -3,7 +3,7 @@
 # make            set up what is missing, then build build/apptap
 # make demo       tap a real curl on a real nginx and show what was seen
 # make check      every test, plain and under AddressSanitizer and UBSan
-# make bench      ratios to the straight path, beside other taps; QUICK=1, ONLY="bulk,tls"
+# make bench      ratios to the straight path, beside other taps; QUICK=1, ONLY="bulk,tls", ADD=1
 # make install    DESTDIR and PREFIX as usual; make uninstall
 #
 # For packagers: LWIP_SRC= names unpacked lwIP sources, WOLFSSL_PREFIX= an
@@ -215,9 +215,10 @@ lint: setup headers $(TIDY)
 demo: $(PACKAGES)-demo $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
-# QUICK=1 takes under two minutes. ONLY names parts, ADD=1 keeps the other parts of the run before.
+# Takes about eight minutes, with QUICK=1 under two. ONLY names parts, ADD=1 keeps the other parts of the
+# runs before, VERBOSE=1 says what each case took.
 bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_client $(BUILD)/bench_server
-	@/usr/bin/python3 tools/bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ADD),--add) $(BUILD)
+	@/usr/bin/python3 tools/bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ADD),--add) $(if $(VERBOSE),--verbose) $(BUILD)
 
 $(BUILD)/bench_%: tools/bench/%.c tools/bench/wire.h
 	@mkdir -p $(@D)

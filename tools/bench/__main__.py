@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bench - apptap beside the straight path, and beside what Debian packages of its kind.
 #
-#   python3 tools/bench [--quick] [--only PARTS] [--add] [BUILD]
+#   python3 tools/bench [--quick] [--only PARTS] [--add] [--verbose] [BUILD]
 #
 # Every figure is taken on every way in turn, in one run, and the order turns with each
-# round, so that what else the machine does falls on all alike. What is compared are
-# ratios within a round; the medians of the rounds are printed, and written with every
+# round and runs backwards in every second one, so that what else the machine does, and
+# what one leaves to the next, falls on all alike. What is compared are ratios within a
+# round; the medians of the rounds are printed beside their span, and written with every
 # single value to BUILD/bench.json, as a plot to BUILD/bench.svg, and as printed, for a
 # README, to BUILD/bench.md.
 #
@@ -13,7 +14,7 @@
 # is root who asks: TLS relays and `apptap local` can be had by root only.
 
 import argparse
-import json
+import hashlib
 import os
 import platform
 import re
@@ -22,19 +23,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from bench import plot, table  # noqa: E402
-from bench.measures import SLOW, Measures  # noqa: E402
-from bench.rows import Values, rows  # noqa: E402
+from bench.measures import SLOW, WITHOUT, Measures  # noqa: E402
+from bench.results import PARTS, Results, Unfit  # noqa: E402
+from bench.rows import Values  # noqa: E402
 from bench.ways import Failed  # noqa: E402
 from bench.world import World  # noqa: E402
 
-PARTS = ["bulk", "plain", "memory", "tls", "start", "local"]
 INSIDE = "APPTAP_BENCH_INSIDE"
 
 
@@ -49,15 +48,17 @@ class Bench:
         self.rounds = options.rounds or (3 if options.quick else 5)
         self.measures = Measures(world, options.quick, many_flows())
         self.values = Values()
-        self.left_out = []
+        self.part_of = {}               # figure -> part
+        self.left_out = ["writing 8 streams (QUICK=1)"] if options.quick else []
+        self.failures = []
         self.ways = {}
-        self.spent = {}                 # part -> seconds
+        self.spent = {}                 # part: measure -> way -> seconds
 
     def way(self, kind):
         """One of each kind; None for what is left out, said once."""
         if kind not in self.ways:
             way = kind(self.world)
-            missing = "QUICK" if self.options.quick and kind in SLOW else way.missing()
+            missing = "QUICK" if self.options.quick and kind in WITHOUT else way.missing()
             if missing:
                 self.left_out.append(f"{way.name} (" + ("QUICK=1" if missing == "QUICK" else
                                                        "needs root" if missing == "root" else f"no {missing}") + ")")
@@ -65,33 +66,62 @@ class Bench:
             self.ways[kind] = way
         return self.ways[kind]
 
-    def one(self, measure, way):
+    def seldom(self):
+        """The ways that every second round goes without."""
+        return [way for kind, way in self.ways.items() if way and kind in SLOW]
+
+    def taking(self, measure, number):
+        """The ways of a round, in its order."""
+        ways = [way for way in map(self.way, measure.on) if way]
+        if measure.once and number:
+            ways = [way for way in ways if way.name == "apptap" and not self.options.quick]
+        if number % 2:
+            ways = [way for way in ways if way not in self.seldom()]
+        first = number % len(ways) if ways else 0
+        ways = ways[first:] + ways[:first]
+        return ways[::-1] if number % 2 else ways
+
+    def one(self, number, measure, way):
+        begin = time.monotonic()
         try:
             with way.standing():
                 for figure, value in measure.take(way).items():
-                    self.values.add(figure, way.name, value)
+                    self.part_of[figure] = measure.part
+                    self.values.add(number, figure, way.name, value)
         except (Failed, subprocess.SubprocessError, OSError, ValueError) as error:
-            print(f"bench: {way.name}, {measure.part}: {error}", file=sys.stderr)
+            print(f"bench: round {number + 1}, {measure.part}: {measure.name}, {way.name}: {error}", file=sys.stderr)
+            self.failures.append(f"{way.name}, {measure.part}: {measure.name}, round {number + 1}")
+        took = time.monotonic() - begin
+        of_ways = self.spent.setdefault(f"{measure.part}: {measure.name}", {})
+        of_ways[way.name] = round(of_ways.get(way.name, 0) + took, 2)
+        if self.options.verbose:
+            print(f"round {number + 1}, {measure.part}: {measure.name}, {way.name}: {took:.2f} s", file=sys.stderr)
 
     def round(self, number):
         for measure in self.measures.all():
-            if measure.part not in self.options.only:
-                continue
-            ways = [way for way in map(self.way, measure.on) if way]
-            if measure.once and number:
-                ways = [way for way in ways if way.name == "apptap" and not self.options.quick]
-            begin = time.monotonic()
-            for n in range(len(ways)):
-                way = ways[(n + number) % len(ways)]
-                progress(f"round {number + 1} of {self.rounds}: {measure.part}, {way.name}")
-                self.one(measure, way)
-            self.spent[measure.part] = self.spent.get(measure.part, 0) + time.monotonic() - begin
+            if measure.part in self.options.only:
+                for way in self.taking(measure, number):
+                    progress(f"round {number + 1} of {self.rounds}: {measure.part}: {measure.name}, {way.name}")
+                    self.one(number, measure, way)
 
     def measure(self):
         for number in range(self.rounds):
+            begin = time.monotonic()
             self.round(number)
+            if self.options.verbose:
+                print(f"round {number + 1}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
         progress("")
         progress("\r")
+
+    def run(self, when):
+        """What is to be known of this run."""
+        with open(self.world.apptap, "rb") as f:
+            build = hashlib.sha256(f.read()).hexdigest()
+        return {"when": when, "took": time.time() - when, "parts": self.options.only, "quick": self.options.quick,
+                "rounds": self.rounds, "bulk seconds": self.measures.bulk_seconds, "seconds each": self.measures.seconds,
+                "seldom": [way.name for way in self.seldom()] if self.rounds > 1 else [],
+                "left out": self.left_out, "failed": self.failures,
+                "build": build, "versions": versions(), "control": self.world.control, "spent": self.spent}
 
 
 def machine():
@@ -142,7 +172,8 @@ def read_options():
     p.add_argument("--quick", action="store_true", help="fewer rounds, shorter runs, one peer of each kind")
     p.add_argument("--only", default=None, help="parts of it, with commas: " + ", ".join(PARTS))
     p.add_argument("--rounds", type=int, help="3 when quick, otherwise 5")
-    p.add_argument("--add", action="store_true", help="keep what bench.json has of the other parts")
+    p.add_argument("--add", action="store_true", help="keep what BUILD/bench.json has of the other parts")
+    p.add_argument("--verbose", action="store_true", help="say what each case took")
     options = p.parse_args()
     default = [part for part in PARTS if part != "local" or not options.quick]
     options.only = options.only.split(",") if options.only else default
@@ -151,42 +182,12 @@ def read_options():
     return options
 
 
-def report(options, bench, when, took):
-    """What is printed and what is written."""
-    old = {}
-    if options.add:
-        with open(f"{options.build}/bench.json", encoding="utf-8") as f:
-            old = json.load(f)
-    values = Values({**old.get("values", {}), **bench.values.values})
-    captures = [*old.get("captures", []), *bench.measures.captures]
-    left_out = list(bench.left_out)
-    if missing := [part for part in PARTS if part not in options.only and part not in old.get("parts", [])]:
-        left_out.append(", ".join(missing) + f" (not in this {'quick ' if options.quick else ''}run)")
-    if options.quick:
-        left_out.append("writing 8 streams (QUICK=1)")
-    lines = [row.line(values) for row in rows(bench.measures.flows)]
-    day = time.strftime("%Y-%m-%d", time.localtime(when))
-    head = (f"Measured {day}, {machine()}, congestion control cubic (what taps open: {bench.world.control}); medians of "
-            f"{bench.rounds} interleaved rounds, {bench.measures.seconds:g} s each, {took + old.get('seconds', 0):.0f} s in all; "
-            + ", ".join(versions()) + ".")
-    text = "\n\n".join([textwrap.fill(head, 100, break_on_hyphens=False), table.goals(lines), table.figures(values),
-                        table.remarks(values, captures, left_out)])
-    print(text)
-    with open(f"{options.build}/bench.md", "w", encoding="utf-8") as f:
-        f.write(text + "\n")
-    with open(f"{options.build}/bench.json", "w", encoding="utf-8") as f:
-        json.dump({"when": when, "seconds": took + old.get("seconds", 0), "rounds": bench.rounds, "each": bench.measures.seconds,
-                   "quick": options.quick, "parts": sorted({*old.get("parts", []), *options.only}),
-                   "seconds of parts": {**old.get("seconds of parts", {}), **bench.spent}, "machine": machine(),
-                   "versions": versions(), "congestion_control": {"bulk": "cubic", "relays": bench.world.control},
-                   "goals": lines, "values": values.values, "captures": captures, "left out": left_out}, f, indent=1)
-        f.write("\n")
-    drawn = plot.draw(lines, f"{options.build}/bench.svg", f"apptap, {day}")
-    print(f"\nevery value: {options.build}/bench.json" + (f"; plot: {options.build}/bench.svg" if drawn else "; no plot (no gnuplot, or no ratio)"))
-
-
 def main():
     options = read_options()
+    try:
+        results = Results.load(f"{options.build}/bench.json", machine()) if options.add else Results(machine())
+    except Unfit as error:
+        sys.exit(f"bench: {error}")
     if INSIDE not in os.environ:
         enter_namespace()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -203,7 +204,8 @@ def main():
             bench.measure()
         finally:
             world.close()
-    report(options, bench, when, time.time() - when)
+    results.add(bench.run(when), bench.values, bench.part_of, bench.measures.captures)
+    results.write(options.build)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,16 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-ASK = b"GET /hello HTTP/1.1\r\nHost: bench\r\n\r\n"
+# squid looks up and goes to what it is told: the address, with its port.
+ASK = b"GET /hello HTTP/1.1\r\nHost: %s\r\n\r\n"
 
 
 def dial(context, address, name=None):
     connection = context.wrap_socket(socket.create_connection(address), server_hostname=name)
-    connection.sendall(ASK)
-    if not connection.recv(4096):
-        raise SystemExit("nothing came back")
+    connection.sendall(ASK % f"{address[0]}:{address[1]}".encode())
+    answer = connection.recv(4096)
+    if b" 200 " not in answer:
+        raise SystemExit(f"no answer but {answer[:200]}")
     return connection
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # rows - the goals: a line each, with what was reached and what the best peer has.
 
+import re
 import statistics
 
 PLAIN_PEERS = ["pasta", "slirp4netns"]
@@ -8,13 +9,16 @@ TLS_PEERS = ["sslsplit", "sslsplit EC", "squid", "mitmdump"]
 
 
 class Values:
-    """figure -> way -> a value of each round, None where it failed."""
+    """figure -> way -> a value of each round, None where there is none: rounds are compared with themselves."""
 
     def __init__(self, values=None):
         self.values = values or {}
 
-    def add(self, figure, way, value):
-        self.values.setdefault(figure, {}).setdefault(way, []).append(value)
+    def add(self, number, figure, way, value):
+        """Of the round `number`, from 0."""
+        found = self.values.setdefault(figure, {}).setdefault(way, [])
+        found += [None] * (number - len(found))
+        found.append(value)
 
     def of(self, figure, way):
         return self.values.get(figure, {}).get(way, [])
@@ -22,9 +26,9 @@ class Values:
     def median(self, figure, way):
         return median(self.of(figure, way))
 
-    def ratio(self, figure, way, to, of=None):
-        """Median of the rounds' own ratios; a round without either value counts for nothing."""
-        return median([a / b for a, b in zip(self.of(figure, way), self.of(of or figure, to)) if a and b])
+    def ratios(self, figure, way, to, of=None):
+        """Within each round; one without either value counts for nothing."""
+        return [a / b for a, b in zip(self.of(figure, way), self.of(of or figure, to)) if a and b]
 
     def collapsed(self, name):
         """Why a ratio to pasta says nothing: its upload has been seen to lose segments, and to crawl at
@@ -32,8 +36,8 @@ class Values:
         up, down = (self.median(f"{n}, Gbit/s", "pasta") for n in (name, name.replace("up", "down")))
         return name.startswith("up") and up is not None and down is not None and up < down / 2
 
-    def difference(self, figure, way, to):
-        return median([a - b for a, b in zip(self.of(figure, way), self.of(figure, to)) if a and b])
+    def differences(self, figure, way, to):
+        return [a - b for a, b in zip(self.of(figure, way), self.of(figure, to)) if a and b]
 
 
 def median(values):
@@ -42,43 +46,55 @@ def median(values):
 
 
 class Row:
-    """get(values, way) is what is compared with the goal, for apptap's way and for the peers'."""
+    """get(values, way) gives what is compared with the goal, of each round, for apptap's way and the peers'."""
 
     def __init__(self, what, goal, get, way="apptap", peers=(), least=True, plot=True):
         self.what, self.goal, self.get, self.way = what, goal, get, way
         self.peers, self.least, self.plot = peers, least, plot
 
+    def reaches(self, value):
+        return value >= self.goal if self.least else value <= self.goal
+
     def line(self, values):
-        got = self.get(values, self.way)
-        peers = [(value, name) for name in self.peers if (value := self.get(values, name)) is not None]
+        each = {way: [v for v in self.get(values, way) if v is not None] for way in (self.way, *self.peers)}
+        got = median(each[self.way])
+        peers = [(value, name) for name in self.peers if (value := median(each[name])) is not None]
         best = (max if self.least else min)(peers, default=(None, None))
-        reached = None if got is None else got >= self.goal if self.least else got <= self.goal
         return {"what": self.what, "goal": self.goal, "least": self.least, "way": self.way, "got": got,
-                "peer": best[1], "of peer": best[0], "reached": reached, "plot": self.plot}
+                "rounds": each[self.way], "rounds that reach it": sum(map(self.reaches, each[self.way])),
+                "of peer": best[0], "peer": best[1], "rounds of peer": each.get(best[1], []),
+                "reached": None if got is None else self.reaches(got), "plot": self.plot}
 
 
 def straight(figure):
-    return lambda values, way: values.ratio(figure, way, "straight")
+    return lambda values, way: values.ratios(figure, way, "straight")
 
 
 def over(figure, of):
     """Both figures of the same way."""
-    return lambda values, way: values.ratio(figure, way, way, of=of)
+    return lambda values, way: values.ratios(figure, way, way, of=of)
 
 
 def to(figure, other):
-    return lambda values, way: values.ratio(figure, way, other)
+    return lambda values, way: values.ratios(figure, way, other)
 
 
 def to_pasta(name):
-    return lambda values, way: None if values.collapsed(name) else values.ratio(f"{name}, Gbit/s", way, "pasta")
+    return lambda values, way: [] if values.collapsed(name) else values.ratios(f"{name}, Gbit/s", way, "pasta")
 
 
 def plain(figure):
-    return lambda values, way: values.median(figure, way)
+    return lambda values, way: values.of(figure, way)
 
 
-def rows(flows):
+def flows_of(values):
+    """How many the ping-pong went over: the machine says."""
+    return next((int(found[1].replace(",", "")) for name in values.values
+                 if (found := re.fullmatch(r"ping-pongs/s over ([\d,]{4,}) flows", name))), 10000)
+
+
+def rows(values):
+    flows = flows_of(values)
     up_down = [("up", 0.50, 0.40), ("down", 0.42, 0.34), ("up, 8 streams", 0.50, 0.40), ("down, 8 streams", 0.42, 0.34)]
     table = []
     for name, goal, _ in up_down:
@@ -111,7 +127,7 @@ def rows(flows):
         Row("tap's CPU up, s/GB", 0.20, plain("up, tap's s/GB"), least=False, plot=False, peers=PLAIN_PEERS),
         Row("tap's CPU down, s/GB", 0.20, plain("down, tap's s/GB"), least=False, plot=False, peers=PLAIN_PEERS),
         Row("tap's CPU TLS, s/GB", 0.9, plain("TLS download, tap's s/GB"), least=False, plot=False, peers=TLS_PEERS),
-        Row("start of true, ms more", 60, lambda values, way: values.difference("start of true, ms", way, "straight"),
+        Row("start of true, ms more", 60, lambda values, way: values.differences("start of true, ms", way, "straight"),
             least=False, plot=False, peers=["pasta"]),
     ]
     return table

@@ -4,7 +4,7 @@
 import textwrap
 
 WAYS = {
-    "plain TCP": ["straight", "pasta", "slirp4netns", "apptap", "apptap -w", "apptap -w null"],
+    "plain TCP": ["straight", "pasta", "slirp4netns", "apptap", "apptap -w", "apptap -w null", "tmpfs alone"],
     "TLS 1.3, opened": ["straight", "sslsplit", "sslsplit EC", "sslsplit pcap", "squid", "mitmdump", "apptap", "apptap -w all"],
     "apptap local": ["straight", "beside local", "local", "apptap"],
 }
@@ -25,8 +25,17 @@ def markdown(head, lines):
     return "\n".join(padded)
 
 
+def spread(line):
+    least, most = (digits(end(line["rounds"])) for end in (min, max)) if len(line["rounds"]) > 1 else ("", "")
+    return f"{least} to {most}" if least != most else ""
+
+
 def reached(line):
-    return "not measured" if line["reached"] is None else "yes" if line["reached"] else "no"
+    """The median's verdict, and the rounds that reach the goal where they do not agree."""
+    if line["reached"] is None:
+        return "not measured"
+    count, all_of = line["rounds that reach it"], len(line["rounds"])
+    return ("yes" if line["reached"] else "no") + (f", {count} of {all_of}" if 0 < count < all_of else "")
 
 
 def goals(lines):
@@ -34,8 +43,8 @@ def goals(lines):
     for line in lines:
         bound = "at least" if line["least"] else "at most"
         peer = f"{line['peer']} {digits(line['of peer'])}" if line["peer"] else ""
-        cells.append([line["what"], f"{bound} {digits(line['goal'])}", digits(line["got"]), peer, reached(line)])
-    return markdown(["ratio to straight, or as said", "goal", "apptap", "best peer", "reached"], cells)
+        cells.append([line["what"], f"{bound} {digits(line['goal'])}", digits(line["got"]), spread(line), peer, reached(line)])
+    return markdown(["ratio to straight, or as said", "goal", "apptap", "rounds", "best peer", "reached"], cells)
 
 
 def kind(figure):
@@ -56,9 +65,11 @@ def figures(values):
     return "\n\n".join(tables)
 
 
-def remarks(values, captures, left_out):
+def remarks(values, captures, left_out, lines=()):
     """What has to be known to read the figures."""
     said = []
+    if any("," in reached(line) for line in lines):
+        said.append("Within noise are the verdicts that say how many rounds reach the goal: the others do not.")
     for name in "up", "up, 8 streams":
         if values.collapsed(name):
             again = values.median(f"{name}, sent again", "pasta")

@@ -49,6 +49,8 @@ struct spec_process {
 	bool (*is_child_of)(void *context, pid_t ancestor);
 	void *context;
 };
+// As the kernel's half has it (redirect_match.bpf.h), over what is given: for whom there is
+// no kernel to ask, which is tests.
 bool spec_takes(const struct spec *spec, const struct spec_process *process);
 
 #endif

@@ -16,7 +16,7 @@ struct trust;
 
 // `pem` and `der` are the authority's certificate; `folder` an existing empty
 // folder that will be a tmpfs inside; `environment` the command's as it would
-// have been.
+// have been, whose strings are borrowed. 0, or -errno with a sentence.
 int trust_open(struct trust **out, const char *pem, size_t pem_size, const void *der, size_t der_size,
 	       const char *folder, char *const *environment, char *why, size_t why_size);
 // Fills overlays, folder, files and environment of `options`; they stay owned by

@@ -14,6 +14,7 @@ struct classic;
 
 // The file's header is appended to `to`. 0 or -ENOMEM.
 int classic_open(struct classic **out, struct blocks *to, uint16_t linktype, uint32_t snaplen);
+// 0, -ENOMEM or -EIO.
 int classic_packet(struct classic *classic, struct blocks *to, const struct frame *frame);
 void classic_close(struct classic *classic);
 

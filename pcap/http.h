@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // http - one conversation heard, and the HTTP exchanges that are in it.
 //
-// Pure: bytes and times are told. Which HTTP it is, the app's first bytes say where nothing else did; where
-// they say nothing of the kind, or later input is bad, it is over for this conversation:
-// nothing more is looked at, and what was waiting is handed on as it is.
+// Pure: bytes and times are told. Which HTTP it is, the app's first bytes say where nothing
+// else did; where they say nothing of the kind, or later input is bad, it is over for this
+// conversation: nothing more is looked at, and what was waiting is handed on as it is.
 
 #ifndef PCAP_HTTP_H
 #define PCAP_HTTP_H
@@ -24,8 +24,11 @@ struct http_options {
 	void *context;
 };
 
+// NULL without memory.
 struct http *http_open(const struct http_options *options);
+// `outgoing`: from the app; `now`: ns since the epoch.
 void http_bytes(struct http *http, bool outgoing, const void *bytes, size_t size, uint64_t now);
+// That side says no more.
 void http_finish(struct http *http, bool outgoing, uint64_t now);
 void http_close(struct http *http);
 

@@ -23,7 +23,9 @@ struct redact_options {
 	void *context;
 };
 
+// NULL without memory.
 struct redact *redact_open(const struct redact_options *options);
+// `outgoing`: from the app.
 void redact_bytes(struct redact *redact, bool outgoing, const void *bytes, size_t size);
 void redact_close(struct redact *redact);
 

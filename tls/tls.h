@@ -53,7 +53,8 @@ struct tls_options {
 	size_t client_certificate_count;
 };
 
-// Loads the roots at the first connect, not here, unless asked to.
+// Loads the roots at the first connect, not here, unless asked to. 0, or -errno with a
+// sentence.
 int tls_open(struct tls_house **out, const struct tls_options *options, char *why, size_t why_size);
 void tls_close_house(struct tls_house *house);
 // Reads the system's roots now: after it the house opens no file.
@@ -64,7 +65,8 @@ void tls_load_roots(struct tls_house *house);
 // The end towards the origin: offers what the hello does, as far as it can: SNI, ALPN, suites,
 // groups, and no newer version (see version_min). `address` (numeric text) is what the name is
 // checked against where there is no SNI. Where the hello would take up a session, one that was
-// had with the same origin, at this address and port, is offered.
+// had with the same origin, at this address and port, is offered. 0 or -errno, here and below;
+// `wire` is copied, `context` borrowed for as long as the end stands.
 int tls_connect(struct tls **out, struct tls_house *house, const struct hello *hello,
 		const char *address, uint16_t port, const struct tls_wire *wire, void *context);
 

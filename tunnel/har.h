@@ -21,6 +21,8 @@ struct har;
 // Made 0600, or truncated as it is. `confined`: no process may be started later. 0, or
 // -errno with a sentence.
 int har_open(struct har **out, const char *path, bool confined, char *why, size_t why_size);
+// One more entry; `url` as exchange_url() has it. What goes wrong is logged, and the file
+// ends with the entries before.
 void har_add(struct har *har, const struct flow *flow, const struct exchange *exchange, const char *url);
 // 0, or the -errno that made the file incomplete, with a sentence.
 int har_close(struct har *har, char *why, size_t why_size);

@@ -19,7 +19,8 @@ enum { MEMORY_MOST = 4096, MEMORY_TEXT = 4096 };
 int memory_open(struct memory **out, const char *path, char *why, size_t why_size);
 void memory_close(struct memory *memory);
 
-// `executable` may be what else names a program, as a process's number. NULL is as "": anybody. Hosts are compared without case.
+// `executable` may be what else names a program, as a process's number. NULL is as "":
+// anybody. Hosts are compared without case.
 bool memory_has(const struct memory *memory, const char *executable, const char *host);
 // True where it is new. What cannot be kept in a line (a tab or newline in it, or
 // longer than MEMORY_TEXT) is kept for this run only.

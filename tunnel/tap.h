@@ -82,7 +82,8 @@ void tap_stays_clear(struct flow *flow);
 // The flow is over: its line, its JSON. Once.
 void tap_end(struct tap *tap, struct flow *flow, enum flow_close close);
 
-// Ends idle flows between two programs inside, frees old ones.
+// Ends idle flows between two programs inside, frees old ones: of a part of all at each
+// call. True where something was freed.
 bool tap_sweep(struct tap *tap);
 
 #endif

@@ -130,7 +130,7 @@ class Adding(unittest.TestCase):
     def test_a_part_is_replaced_and_the_others_stay(self):
         self.write(self.first())
         results = Results.load(self.path, "here")
-        results.add(run("bulk", rounds=3, build="c"), values(**{"down, Gbit/s": {"straight": [4], "apptap": [3]}}),
+        results.add(run("bulk", rounds=3, build="c", failed=["apptap, down, round 2"]), values(**{"down, Gbit/s": {"straight": [4], "apptap": [3]}}),
                     {"down, Gbit/s": "bulk"}, [])
         said = self.write(results)
         with open(self.path, encoding="utf-8") as f:
@@ -143,7 +143,7 @@ class Adding(unittest.TestCase):
         self.assertIn("medians of 5 interleaved rounds", text)
         self.assertIn("medians of 3 interleaved rounds", text)
         self.assertIn("different builds", text)
-        self.assertIn("squid (no squid); plain, memory, start, local (not measured)", text)
+        self.assertIn("squid (no squid) in tls; apptap, down, round 2 (failed) in bulk; plain, memory, start, local (not measured)", text)
         self.assertNotIn("bulk up | 0.5", text)
 
     def test_a_run_of_which_nothing_counts_is_forgotten(self):

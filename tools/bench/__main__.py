@@ -117,9 +117,10 @@ class Bench:
         """What is to be known of this run."""
         with open(self.world.apptap, "rb") as f:
             build = hashlib.sha256(f.read()).hexdigest()
+        timed = self.rounds > 1 and {"bulk", "plain", "tls"} & set(self.options.only)
         return {"when": when, "took": time.time() - when, "parts": self.options.only, "quick": self.options.quick,
                 "rounds": self.rounds, "bulk seconds": self.measures.bulk_seconds, "seconds each": self.measures.seconds,
-                "seldom": [way.name for way in self.seldom()] if self.rounds > 1 else [],
+                "seldom": [way.name for way in self.seldom()] if timed else [],
                 "left out": self.left_out, "failed": self.failures,
                 "build": build, "versions": versions(), "control": self.world.control, "spent": self.spent}
 

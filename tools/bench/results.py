@@ -60,11 +60,14 @@ class Results:
         self.values = Values(dict(sorted(figures.items(), key=lambda item: PARTS.index(self.part_of[item[0]]))))
 
     def left_out(self):
-        """What the runs went without, once each, and the parts that none has."""
-        found = dict.fromkeys(what for run in self.runs for what in run["left out"])
+        """What the runs went without, and the parts that none has."""
+        found = []
+        for run in self.runs:
+            where = "" if len(self.runs) == 1 else f" in {', '.join(run['parts'])}"
+            failed = [f"{what} (failed)" for what in run["failed"]]
+            found += [", ".join(what) + where for what in (run["left out"], failed) if what]
         measured = {part for run in self.runs for part in run["parts"]}
         missing = [part for part in PARTS if part not in measured]
-        found.update(dict.fromkeys(f"{what} (failed)" for run in self.runs for what in run["failed"]))
         return [*found, *([", ".join(missing) + " (not measured)"] if missing else [])]
 
     def head(self):

@@ -5,11 +5,12 @@
 // bundle is laid over with itself and ours, wherever the distribution keeps it,
 // and so are Java's truststores. A library that brings roots of its own is
 // pointed at that bundle by its variable. OpenSSL also looks in a folder for a
-// file named by the authority's hash, and on Debian looks nowhere else: one is added there,
-// and as not every kernel can do that, OpenSSL's variable is set as well. And a file that the user has named in such a variable
-// stays where it is and is laid over as well. Chromium and its kin have a database of the user's in
-// a folder of its own: inside, it is a copy with ours in it. (Firefox has its own among all else
-// in its profile, of which no copy can be made.)
+// file named by the authority's hash, and on Debian looks nowhere else: one is
+// added there, and as not every kernel can do that, OpenSSL's variable is set as
+// well. A file that the user has named in such a variable stays where it is and is
+// laid over as well. Chromium and its kin have a database of the user's in a folder
+// of its own: inside, it is a copy with ours in it. (Firefox has its own among all
+// else in its profile, of which no copy can be made.)
 //
 // Whatever cannot be read, or does not look like what it should be, is left alone:
 // the program then says what it would say of any unknown authority.

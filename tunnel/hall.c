@@ -140,17 +140,14 @@ static int open_capture(struct hall *h)
 static int open_outputs(struct hall *h)
 {
 	const struct hall_options *o = h->options;
-	struct watch_options watch = o->watch;
 	int error = open_capture(h);
-
-	watch.confined = h->in_thread != NULL;
 
 	if (!error && o->keylog_path)
 		error = keylog_open(&h->keylog, o->keylog_path, h->why, sizeof(h->why));
 	if (!error)
 		error = report_open(&h->report, o->flows_path, o->lines, h->why, sizeof(h->why));
 	if (!error)
-		error = watch_open(&h->watch, &watch, h->why, sizeof(h->why));
+		error = watch_open(&h->watch, &o->watch, h->why, sizeof(h->why));
 	return error;
 }
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static const char tail[] = "\n]}}\n";
 
 struct har {
 	int fd, error;
-	bool seeks, confined;
+	bool seeks;
 	char *path;
 	off_t end;			// of the entries
 	unsigned long entries;
@@ -73,7 +74,7 @@ static int put_whole(struct har *h, const char *text, size_t size)
 	pid_t child = -1;
 	int status = 0;
 
-	if (h->seeks && !h->confined && !on_one_page(h, size))
+	if (h->seeks && !on_one_page(h, size))
 		child = clone(write_apart, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &writing);
 	if (child < 0)
 		return put(h, text, size);
@@ -93,13 +94,12 @@ static int begin(struct har *h)
 	return error;
 }
 
-int har_open(struct har **out, const char *path, bool confined, char *why, size_t why_size)
+int har_open(struct har **out, const char *path, char *why, size_t why_size)
 {
 	struct har *h = calloc(1, sizeof(*h));
 	int error = -ENOMEM;
 
 	if (h) {
-		h->confined = confined;
 		h->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
 		h->path = strdup(path);
 		error = h->fd < 0 ? -errno : h->path ? begin(h) : -ENOMEM;

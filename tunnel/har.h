@@ -4,23 +4,19 @@
 // The file is whole after each entry: an entry and the end of the document go out in
 // one write, over the end that stood there. A process that is killed leaves such a write
 // between two pages, so one of several pages is done by a process of its own, which
-// lives no longer than that. Where none can be started any more, whoever is killed in
-// that very write leaves whole entries behind still, a line each. What cannot seek (a
-// pipe) gets the end at the end.
+// lives no longer than that. What cannot seek (a pipe) gets the end at the end.
 
 #ifndef TUNNEL_HAR_H
 #define TUNNEL_HAR_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct exchange;
 struct flow;
 struct har;
 
-// Made 0600, or truncated as it is. `confined`: no process may be started later. 0, or
-// -errno with a sentence.
-int har_open(struct har **out, const char *path, bool confined, char *why, size_t why_size);
+// Made 0600, or truncated as it is. 0, or -errno with a sentence.
+int har_open(struct har **out, const char *path, char *why, size_t why_size);
 // One more entry; `url` as exchange_url() has it. What goes wrong is logged, and the file
 // ends with the entries before.
 void har_add(struct har *har, const struct flow *flow, const struct exchange *exchange, const char *url);

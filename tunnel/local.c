@@ -275,7 +275,7 @@ static int confine(struct local *l)
 	if (error)
 		snprintf(why, sizeof(why), "cannot confine itself to its files (Landlock): %s", strerror(-error));
 	else
-		error = sandbox_calls(why, sizeof(why));
+		error = sandbox_calls(l->options->hall.watch.har_path != NULL, why, sizeof(why));
 	if (l->rules >= 0)
 		close(l->rules);
 	if (error)

@@ -12,7 +12,9 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,7 +236,18 @@ static int add_by_argument(scmp_filter_ctx filter)
 	return error ? error : allow_if(filter, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0, 0));
 }
 
-static int fill(scmp_filter_ctx filter)
+// Where the flags are the first argument: elsewhere such a write is done by ourselves.
+static int add_vfork(scmp_filter_ctx filter)
+{
+#ifdef __s390__
+	(void)filter;
+	return 0;
+#else
+	return allow_if(filter, "clone", SCMP_A0(SCMP_CMP_EQ, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
+#endif
+}
+
+static int fill(scmp_filter_ctx filter, bool vfork)
 {
 	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
@@ -245,15 +258,17 @@ static int fill(scmp_filter_ctx filter)
 		error = add(filter, SCMP_ACT_ALLOW, allowed, sizeof(allowed) / sizeof(*allowed));
 	if (!error && !SANITIZED)
 		error = add_by_argument(filter);
+	if (!error && !SANITIZED && vfork)
+		error = add_vfork(filter);
 	if (!error)
 		error = add(filter, SCMP_ACT_KILL_PROCESS, wicked, SANITIZED ? 1 : sizeof(wicked) / sizeof(*wicked));
 	return error ? error : seccomp_load(filter);
 }
 
-int sandbox_calls(char *why, size_t why_size)
+int sandbox_calls(bool vfork, char *why, size_t why_size)
 {
 	scmp_filter_ctx filter = seccomp_init(SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
-	int error = filter ? fill(filter) : -ENOMEM;
+	int error = filter ? fill(filter, vfork) : -ENOMEM;
 
 	if (filter)
 		seccomp_release(filter);

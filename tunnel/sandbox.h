@@ -6,6 +6,7 @@
 #ifndef TUNNEL_SANDBOX_H
 #define TUNNEL_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -33,7 +34,9 @@ int sandbox_files(int rules);
 // Leaves all threads the system calls of sockets of the network (through one of the host a service
 // could be asked to start what we cannot), files, memory and time (seccomp). A call
 // that has no business here (a program started, a privilege, another process looked into)
-// ends the process; any other is answered by ENOSYS. 0 or -errno with a sentence.
-int sandbox_calls(char *why, size_t why_size);
+// ends the process; any other is answered by ENOSYS. `vfork`: it may make processes that share
+// its memory and that it waits for, as a write does that is to outlive it. 0 or -errno with a
+// sentence.
+int sandbox_calls(bool vfork, char *why, size_t why_size);
 
 #endif

@@ -48,7 +48,7 @@ int watch_open(struct watch **out, const struct watch_options *options, char *wh
 	}
 	w->options = *options;
 	w->colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR") && terminal && strcmp(terminal, "dumb") != 0;
-	int error = options->har_path ? har_open(&w->har, options->har_path, options->confined, why, why_size) : 0;
+	int error = options->har_path ? har_open(&w->har, options->har_path, why, why_size) : 0;
 	if (error)
 		free(w);
 	else

@@ -21,7 +21,6 @@ struct watch_options {
 	uint64_t dump_most;	// bytes of each flow and side; 0: all
 	const char *har_path;	// HTTP exchanges as HAR; NULL: none
 	uint64_t body_most;	// bytes of each body in it
-	bool confined;		// no process may be started later
 	bool http;		// a line for each HTTP exchange, to standard error
 };
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import struct
@@ -15,6 +16,7 @@ import termios
 import threading
 
 from e2e import wireshark, world
+from e2e.local import Local
 from e2e.scenario import EX_IOERR, only
 from peers import nginx, sockets
 
@@ -459,6 +461,14 @@ def test_kill_of_a_ring(t):
         t.true(sum(found) > 0, f"{kind}: {found}")
 
 
+def ends_whole(t, path):
+    """The write that apptap's death did not end may be under way."""
+    def whole():
+        with contextlib.suppress(ValueError):
+            return har(t, path)
+    t.true(t.until(whole, "a whole document", limit=5) >= 5, "entries")
+
+
 @only("root", limit=60)
 def test_kill_amid_large_entries(t):
     """Entries of a megabyte: most of the time that apptap has for HAR it is in such a write."""
@@ -473,9 +483,28 @@ def test_kill_amid_large_entries(t):
         t.until(lambda: os.path.exists(path) and os.path.getsize(path) > (6 << 20) + 100000 * turn, "traffic")
         running.signal(signal.SIGKILL)
         t.equal(running.process.wait(20), -signal.SIGKILL, "status")
+        ends_whole(t, path)
 
-        # The write that apptap's death did not end may be under way.
-        def whole():
-            with contextlib.suppress(ValueError):
-                return har(t, path)
-        t.true(t.until(whole, "a whole document", limit=5) >= 5, "entries")
+
+@only("root", limit=90)
+def test_kill_of_a_local_amid_large_entries(t):
+    """It has confined itself by then."""
+    t.need("curl")
+    www = t.keep(nginx.serve(t))
+    t.only_apptap()
+    with open(f"{www}/large", "w") as file:
+        file.write("x" * 1000000)
+    world.write(f"{t.home}/ca.pem", t.tool("ca", "export").ok().text)
+    program = f"{t.home}/curl-of-large"
+    shutil.copy(os.path.realpath(shutil.which("curl")), program)
+    get = f"--cacert {t.home}/ca.pem -o /dev/null https://localhost:8443/large"
+    for turn in range(8):
+        path = f"{t.home}/{turn}.har"
+        tap = Local(t, "curl-of-large", "--upstream-ca", f"{t.pki}/ca.pem", "--har", path)
+        program_of_it = t.popen(["sh", "-c", f"while :; do {program} -4 -s --http1.1 {get} {get} {get} {get}; done"], t.environment(),
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        t.until(lambda: os.path.getsize(path) > (6 << 20) + 100000 * turn, "traffic")
+        tap.process.send_signal(signal.SIGKILL)
+        t.equal(tap.process.wait(20), -signal.SIGKILL, "status")
+        ends_whole(t, path)
+        t.stop(program_of_it)

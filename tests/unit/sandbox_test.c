@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -197,6 +198,46 @@ static void *other_thread(void *of)
 	return (void *)(intptr_t)(socket(AF_PACKET, SOCK_RAW, 0) == -1 ? errno : 0);
 }
 
+static int note(void *of)
+{
+	*(int *)of = 7;
+	return 0;
+}
+
+static pid_t make(int flags, int *noted)
+{
+	static char stack[64 << 10] __attribute__((aligned(16)));
+
+	return clone(note, stack + sizeof stack, flags, noted);
+}
+
+// A process that shares its memory, and no other.
+static void with_a_vfork(void *of)
+{
+	char why[256];
+	int noted = 0, status;
+	pid_t child;
+
+	be_nobody();
+	IS(!sandbox_calls(of != NULL, why, sizeof(why)));
+	IS(make(SIGCHLD, &noted) == -1 && errno == ENOSYS);
+	IS(make(CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, &noted) == -1 && errno == ENOSYS);
+	child = make(CLONE_VM | CLONE_VFORK | SIGCHLD, &noted);
+	if (!of)
+		IS(child == -1 && errno == ENOSYS);
+	else
+		IS(child > 0 && waitpid(child, &status, 0) == child && status == 0 && noted == 7);
+}
+
+static void a_vfork_is_allowed_alone(void **state)
+{
+	(void)state;
+	if (SANITIZED || getuid())
+		skip();
+	assert_int_equal(in_child(with_a_vfork, NULL), 0);
+	assert_int_equal(in_child(with_a_vfork, state), 0);
+}
+
 static void within_its_calls(void *of)
 {
 	pthread_t thread;
@@ -207,7 +248,7 @@ static void within_its_calls(void *of)
 	(void)of;
 	IS(!pipe(go) && !pthread_create(&thread, NULL, other_thread, NULL));
 	be_nobody();
-	IS(!sandbox_calls(why, sizeof(why)));
+	IS(!sandbox_calls(false, why, sizeof(why)));
 	IS(socket(AF_INET, SOCK_STREAM, 0) >= 0 && socket(AF_INET6, SOCK_DGRAM, 0) >= 0);
 	IS(!pipe2(pair, O_CLOEXEC) && open("/etc/passwd", O_RDONLY) >= 0);
 	IS((page = malloc(1 << 22)) != NULL);
@@ -237,7 +278,7 @@ static void starts_a_program(void *of)
 
 	(void)of;
 	be_nobody();
-	IS(!sandbox_calls(why, sizeof(why)));
+	IS(!sandbox_calls(false, why, sizeof(why)));
 	execl("/bin/true", "true", (char *)NULL);
 }
 
@@ -247,7 +288,7 @@ static void becomes_root(void *of)
 
 	(void)of;
 	be_nobody();
-	IS(!sandbox_calls(why, sizeof(why)));
+	IS(!sandbox_calls(false, why, sizeof(why)));
 	IS(!setresuid(0, 0, 0));
 }
 
@@ -271,6 +312,7 @@ int main(void)
 		cmocka_unit_test(root_is_given_up),
 		cmocka_unit_test(files_are_those_named),
 		cmocka_unit_test(calls_are_those_needed),
+		cmocka_unit_test(a_vfork_is_allowed_alone),
 		cmocka_unit_test(the_wicked_end),
 	};
 

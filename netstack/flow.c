@@ -58,6 +58,9 @@ void flow_touch(struct netstack_flow *flow)
 {
 	if (flow->is_touched)
 		return;
+	if (flow->is_acking)
+		TAILQ_REMOVE(&flow->stack->acking, flow, touched);
+	flow->is_acking = false;
 	TAILQ_INSERT_TAIL(&flow->stack->touched, flow, touched);
 	flow->is_touched = true;
 }
@@ -85,7 +88,9 @@ void flow_bury(struct netstack_flow *flow)
 		LIST_REMOVE(flow, timed);
 	if (flow->is_touched)
 		TAILQ_REMOVE(&flow->stack->touched, flow, touched);
-	flow->is_hashed = flow->is_timed = flow->is_touched = false;
+	if (flow->is_acking)
+		TAILQ_REMOVE(&flow->stack->acking, flow, touched);
+	flow->is_hashed = flow->is_timed = flow->is_touched = flow->is_acking = false;
 	flow_empty(flow);
 	if (flow->has_syn)
 		call_forget(flow);
@@ -187,6 +192,7 @@ static void on_receive(struct netstack_flow *flow, struct pbuf *p)
 	}
 	flow->queued += p->len;
 	flow->new_data = flow->ack_due = true;
+	flow->unanswered = flow->unanswered || p->len > flow->mss ? 2 : 1;
 	if (flow->last && packet_join(flow->last, packet)) {
 		pbuf_free(p);
 		return;
@@ -357,9 +363,32 @@ static void write_out(struct netstack_flow *flow)
 			return;	// no memory: the next turn tries again
 		flow->ring.written += (uint32_t)size;
 		left -= size;
+		if (flow->unanswered)
+			flow->answers = flow->unanswered == 1;
+		flow->unanswered = 0;
 	}
 	if (flow->finish && !flow->finished && flow->ring.written == flow->ring.used)
 		flow->finished = tcp_shutdown(flow->pcb, 0, 1) == ERR_OK;
+}
+
+// Where the last packet was answered at once, this one's acknowledgement may go with
+// its answer too (RFC 9293 3.8.6.3): an own packet costs the app's kernel and us
+// more than all else that is done for a short question. Not a second packet's,
+// which the app may have held back until the first is acknowledged, and not for
+// longer than no one notices.
+static bool may_wait(struct netstack_flow *flow)
+{
+	struct netstack *stack = flow->stack;
+
+	if (!flow->answers || flow->unanswered != 1 || flow->got_fin)
+		return false;
+	if (flow->is_touched || flow->is_acking)
+		return true;
+	TAILQ_INSERT_TAIL(&stack->acking, flow, touched);
+	flow->is_acking = true;
+	if (stack->ack_by == UINT64_MAX)
+		stack->ack_by = stack->now + ACK_NS;
+	return true;
 }
 
 // Tells the app of its window when that grew by a quarter, or if it must be
@@ -372,7 +401,7 @@ static void acknowledge(struct netstack_flow *flow)
 
 	if (!flow->spoke || (int32_t)grown < 0)
 		grown = 0;
-	if (flow->ack_due || (pcb->flags & TF_ACK_DELAY) || grown >= most / 4)
+	if (grown >= most / 4 || ((flow->ack_due || (pcb->flags & TF_ACK_DELAY)) && !may_wait(flow)))
 		tcp_ack_now(pcb);
 }
 
@@ -380,8 +409,8 @@ void flow_settle(struct netstack_flow *flow)
 {
 	if (flow->pcb && flow->opened) {
 		flow_enter(flow);
-		acknowledge(flow);
 		write_out(flow);
+		acknowledge(flow);
 		if (flow->pcb->unsent || (flow->pcb->flags & TF_ACK_NOW))
 			tcp_output(flow->pcb);
 		flow_leave(flow);

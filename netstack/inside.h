@@ -43,6 +43,7 @@ enum {
 	ECHO_HEADER = 8,
 	FLOWS_MOST = 65536,
 	TICK_NS = 500 * 1000 * 1000,	// lwIP's TCP_SLOW_INTERVAL
+	ACK_NS = 5 * 1000 * 1000,	// the most that an acknowledgement waits for an answer
 };
 
 // Who talks to whom. An IPv4 address stands in the first 4 bytes, zeros after
@@ -135,6 +136,9 @@ struct netstack_flow {
 	bool finish : 1, finished : 1;	// FIN wanted; FIN given to lwIP
 	bool ack_due : 1;		// data came since our last segment
 	bool spoke : 1;			// the app did: something came behind its SYN
+	bool is_acking : 1;		// it may wait with that: touched links it there
+	bool answers : 1;		// the last packet with data was answered with data
+	uint8_t unanswered : 2;		// packets with data since we sent some; 2: or more
 	// What happened and was not told yet.
 	bool new_opened : 1, new_data : 1, new_fin : 1, new_room : 1, new_end : 1;
 	bool opened : 1, got_fin : 1;
@@ -201,6 +205,7 @@ struct netstack {
 	uint32_t window;
 	size_t held;			// bytes in all rings
 	uint64_t now, next_tick;
+	uint64_t ack_by;		// when those that wait are acknowledged; UINT64_MAX: none waits
 	bool ticking;
 
 	struct netif netif;
@@ -210,7 +215,7 @@ struct netstack {
 	uint64_t seed;
 	struct flow_list *buckets;	// the last one's flows are found by no packet
 	struct flow_list timed;
-	struct flow_queue touched;
+	struct flow_queue touched, acking;
 	struct pieces *pieces;		// datagrams that are not whole yet
 	struct packet *lent;		// where the hall reads the next packet to
 	uint16_t ip_id;

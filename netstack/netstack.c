@@ -71,6 +71,8 @@ static int prepare(struct netstack *stack, const struct netstack_options *option
 	if (!stack->buckets || !stack->scratch || !listener_make(stack))
 		return -ENOMEM;
 	LIST_INIT(&stack->timed);
+	TAILQ_INIT(&stack->acking);
+	stack->ack_by = UINT64_MAX;
 	TAILQ_INIT(&stack->touched);
 	stack->seed = (uint64_t)netstack_random() << 32 | netstack_random();
 	stack->news = options->news;
@@ -166,9 +168,23 @@ void netstack_flush(struct netstack *stack)
 uint64_t netstack_deadline(const struct netstack *stack)
 {
 	if (LIST_EMPTY(&stack->timed) && !pieces_waiting(stack))
-		return UINT64_MAX;
+		return stack->ack_by;
 	// After a rest the time is not known here: a tick, at once, tells it.
-	return stack->ticking ? stack->next_tick : stack->now;
+	if (!stack->ticking)
+		return stack->now;
+	return stack->ack_by < stack->next_tick ? stack->ack_by : stack->next_tick;
+}
+
+// No answer came in time.
+static void acknowledge_waiting(struct netstack *stack)
+{
+	struct netstack_flow *flow;
+
+	while ((flow = TAILQ_FIRST(&stack->acking))) {
+		flow_touch(flow);	// off this list
+		flow->answers = false;
+	}
+	stack->ack_by = UINT64_MAX;
 }
 
 // One tick for the flows that wait for time to pass, and for no others.
@@ -201,6 +217,8 @@ static void rest(struct netstack *stack)
 void netstack_tick(struct netstack *stack, uint64_t now)
 {
 	stack->now = now;
+	if (stack->ack_by <= now)
+		acknowledge_waiting(stack);
 	if (LIST_EMPTY(&stack->timed) && !pieces_waiting(stack)) {
 		rest(stack);
 		return;

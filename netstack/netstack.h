@@ -122,6 +122,7 @@ void netstack_flush(struct netstack *stack);
 
 // When netstack_tick() is next due, monotonic nanoseconds; UINT64_MAX: never.
 // A time gone by means at once: after a rest the stack must be told the time.
+// It may be told each turn.
 uint64_t netstack_deadline(const struct netstack *stack);
 void netstack_tick(struct netstack *stack, uint64_t now);
 

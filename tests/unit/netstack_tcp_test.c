@@ -106,6 +106,83 @@ static void bytes_both_ways(void **state)
 	}
 }
 
+static void ask(struct peer *p, struct ear *ear, size_t size)
+{
+	static const uint8_t question[4000];
+
+	peer_send(p, ACK | PSH, question, size);
+	p->seq += (uint32_t)size;
+	netstack_consume(ear->flow, size);
+	netstack_flush(t.stack);
+}
+
+static void answer(struct peer *p, struct ear *ear)
+{
+	owner_write(ear->flow, 10, 0);
+	netstack_flush(t.stack);
+	assert_segment(last_sent(), ACK | PSH, p->ack, p->seq);
+	p->ack += 10;
+}
+
+static void an_answer_takes_the_acknowledgement_along(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	int before = t.count;
+
+	(void)state;
+	ask(&p, &ear, 5);
+	assert_int_equal(t.count, before + 1);	// not known yet who answers
+	for (int n = 1; n < 5; n++) {
+		answer(&p, &ear);
+		assert_int_equal(t.count, before + 1 + n);
+		ask(&p, &ear, 5);
+		assert_int_equal(t.count, before + 1 + n);
+	}
+	// The second packet may be one that waited for the first to be acknowledged.
+	ask(&p, &ear, 5);
+	assert_segment(last_sent(), ACK, p.ack, p.seq);
+	answer(&p, &ear);
+	before = t.count;
+	ask(&p, &ear, 5);
+	assert_int_equal(t.count, before + 1);
+	answer(&p, &ear);
+	ask(&p, &ear, 1461);	// as good as two
+	assert_segment(last_sent(), ACK, p.ack, p.seq);
+	netstack_abort(ear.flow);
+}
+
+static void no_answer_is_not_waited_for(void **state)
+{
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+	int before;
+
+	(void)state;
+	netstack_tick(t.stack, t.now);
+	ask(&p, &ear, 5);
+	answer(&p, &ear);
+	before = t.count;
+	ask(&p, &ear, 5);
+	assert_true(netstack_deadline(t.stack) <= t.now + 5000000);
+	netstack_tick(t.stack, t.now + 4999999);
+	netstack_flush(t.stack);
+	assert_int_equal(t.count, before);
+	netstack_tick(t.stack, t.now + 5000000);
+	netstack_flush(t.stack);
+	assert_int_equal(t.count, before + 1);
+	assert_segment(last_sent(), ACK, p.ack, p.seq);
+	answer(&p, &ear);
+	ask(&p, &ear, 5);	// waits again, and goes with the end
+	before = t.count;
+	peer_send(&p, ACK | FIN, NULL, 0);
+	p.seq++;
+	netstack_flush(t.stack);
+	assert_int_equal(t.count, before + 1);
+	assert_segment(last_sent(), ACK, p.ack, p.seq);
+	netstack_abort(ear.flow);
+}
+
 static void half_close_by_the_app(void **state)
 {
 	struct ear ear;
@@ -442,6 +519,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PLAIN(call_waits_for_answer), PLAIN(segment_size_fits_the_tunnel),
 		PLAIN(bytes_both_ways), OFFLOAD(bytes_both_ways),
+		PLAIN(an_answer_takes_the_acknowledgement_along), OFFLOAD(an_answer_takes_the_acknowledgement_along),
+		PLAIN(no_answer_is_not_waited_for), OFFLOAD(no_answer_is_not_waited_for),
 		PLAIN(half_close_by_the_app), PLAIN(half_close_by_the_owner), PLAIN(refusals),
 		PLAIN(both_close_at_once), PLAIN(call_on_a_live_flow), OFFLOAD(options_come_once),
 		PLAIN(silence_stays_silent), PLAIN(calls_withdrawn), PLAIN(resets),

@@ -45,7 +45,7 @@ LWIP_CORE := $(addprefix core/,def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 LWIP_OBJ  := $(LWIP_CORE:%.c=$(BUILD)/lwip/%.o)
 
 LIBS := $(BUILD)/libapptap.a $(BUILD)/liblwip.a $(WOLFSSL_PREFIX)/lib/libwolfssl.a \
-	-levent_core -lpcap -lhttp_parser -lnghttp2 -lz -lcjson -lpcre2-8 -lseccomp -lresolv -lmnl -lbpf -lm -pthread
+	-lpcap -lhttp_parser -lnghttp2 -lz -lcjson -lpcre2-8 -lseccomp -lresolv -lmnl -lbpf -lm -pthread
 
 .PHONY: all setup demo check check-plain check-sanitized unit headers fuzzers e2e fuzz bench install uninstall lint clean
 .DELETE_ON_ERROR:

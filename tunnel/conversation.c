@@ -35,9 +35,7 @@ void session_state(struct session *s, enum state state, uint64_t time)
 
 static void unwatch(struct session *s)
 {
-	if (s->watched)
-		(void)epoll_ctl(s->all->ready, EPOLL_CTL_DEL, s->relay.wire[ORIGIN].fd, NULL);
-	s->watched = false;
+	events_remove(s->all->events, &s->event);
 }
 
 void session_drop_tls(struct session *s)
@@ -107,59 +105,30 @@ void session_end(struct session *s, enum flow_close close)
 
 // --- the origin's socket ----------------------------------------------------
 
-static void origin_event(struct session *s, uint32_t what)
+enum { LAST_WORDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI };
+
+static void origin_event(struct event *event, uint32_t what)
 {
-	if (what & (EPOLLIN | EPOLLERR | EPOLLHUP))
-		s->relay.wire[ORIGIN].readable = true;
-	if (what & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-		s->relay.wire[ORIGIN].writable = true;
+	struct session *s = EVENT_OWNER(event, struct session, event);
+	struct wire *w = &s->relay.wire[ORIGIN];
+
+	if (what & (EPOLLIN | LAST_WORDS))
+		w->readable = true;
+	if (what & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		w->writable = true;
+	if (what & LAST_WORDS)
+		w->to_the_end = true;
 	session_touch(s);
-}
-
-// Nothing is freed while these are told: session_touch() only notes.
-static void on_ready(evutil_socket_t fd, short what, void *context)
-{
-	struct epoll_event events[READY];
-	int n;
-
-	(void)what;
-	(void)context;
-	do {
-		n = epoll_wait(fd, events, READY, 0);
-		for (int i = 0; i < n; i++)
-			origin_event(events[i].data.ptr, events[i].events);
-	} while (n == READY);
-}
-
-int sessions_watch(struct sessions *all, struct event_base *base)
-{
-	all->ready = epoll_create1(EPOLL_CLOEXEC);
-	if (all->ready < 0)
-		return -errno;
-	event_assign(&all->event, base, all->ready, EV_READ | EV_PERSIST, on_ready, all);
-	all->watched = !event_add(&all->event, NULL);
-	return all->watched ? 0 : -ENOMEM;
-}
-
-void sessions_unwatch(struct sessions *all)
-{
-	if (all->watched)
-		event_del(&all->event);
-	if (all->ready >= 0)
-		close(all->ready);
 }
 
 // Edge-triggered, for reading and writing, once for the socket's life.
 static int watch(struct session *s, int fd)
 {
-	struct epoll_event wanted = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = s};
 	struct wire *w = &s->relay.wire[ORIGIN];
 
 	*w = (struct wire){.side = ORIGIN, .fd = fd, .record = s->record, .tap = w->tap};
-	if (epoll_ctl(s->all->ready, EPOLL_CTL_ADD, fd, &wanted))
-		return -errno;
-	s->watched = true;
-	return 0;
+	s->event = (struct event){.fd = fd, .ready = origin_event};
+	return events_add(s->all->events, &s->event, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET);
 }
 
 int session_call_origin(struct session *s)

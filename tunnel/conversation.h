@@ -5,13 +5,12 @@
 #ifndef TUNNEL_CONVERSATION_H
 #define TUNNEL_CONVERSATION_H
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "tls/hello.h"
 #include "tls/tls.h"
+#include "tunnel/events.h"
 #include "tunnel/relay.h"
 #include "tunnel/tap.h"
 
@@ -38,10 +37,11 @@ struct session {
 	struct session *next, *previous;	// of all
 	struct session *queued_next;
 	enum state state : 8;
-	bool queued, dead, watched, app_finished;
+	bool queued, dead, app_finished;
 	bool alone;		// no second connection to the origin can be: cleartext turned to TLS, FTP's data
 	bool used;		// opened, and the app has spoken over it
 	int refused;		// REFUSED: the errno
+	struct event event;	// the origin's socket's
 	uint64_t deadline;
 	uint64_t opened;	// monotonic ns: TLS stood on both sides; 0: it does not
 	struct flow *record;
@@ -52,9 +52,7 @@ struct session {
 };
 
 struct sessions {
-	int ready;			// an epoll of the origins' sockets: an event of libevent's
-	struct event event;		// each would be a sixth of an idle session's memory
-	bool watched;
+	struct events *events;
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
 	struct policy *policy;
@@ -65,10 +63,6 @@ struct sessions {
 	bool paused;
 	bool ftp;		// some conversation was FTP that turned to TLS
 };
-
-// News of the origins' sockets, for as long as there are sessions. 0 or -errno.
-int sessions_watch(struct sessions *all, struct event_base *base);
-void sessions_unwatch(struct sessions *all);
 
 // Into the queue of the turn.
 void session_touch(struct session *s);

@@ -12,8 +12,6 @@
 #include "tunnel/datagram.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +21,7 @@
 #include "extension/process.h"
 #include "netstack/netstack.h"
 #include "tls/quic.h"
+#include "tunnel/events.h"
 #include "tunnel/log.h"
 #include "tunnel/origin.h"
 #include "tunnel/policy.h"
@@ -79,7 +78,7 @@ static void port_free(struct port *p, enum flow_close close_reason)
 		if (p->flows[i]->mover == p)
 			tap_end(p->all->parts.tap, p->flows[i], close_reason);
 	if (p->fd >= 0) {
-		event_del(&p->event);
+		events_remove(p->all->parts.events, &p->event);
 		close(p->fd);
 	}
 	p->all->count--;
@@ -188,9 +187,9 @@ static uint8_t *ping_reply(struct port *p, uint8_t *bytes, size_t *size)
 	return bytes;
 }
 
-static void port_read(evutil_socket_t fd, short what, void *context)
+static void port_read(struct event *event, uint32_t what)
 {
-	struct port *p = context;
+	struct port *p = EVENT_OWNER(event, struct port, event);
 	struct datagrams *all = p->all;
 
 	(void)what;
@@ -200,7 +199,7 @@ static void port_read(evutil_socket_t fd, short what, void *context)
 		socklen_t name = sizeof(peer);
 
 		memset(&peer, 0, sizeof(peer));
-		ssize_t size = recvfrom(fd, all->bytes, SIZE, 0, &peer.any, &name);
+		ssize_t size = recvfrom(p->fd, all->bytes, SIZE, 0, &peer.any, &name);
 		if (size < 0) {
 			if (errno == EAGAIN)
 				break;
@@ -279,9 +278,8 @@ static struct port *port_open(struct datagrams *all, uint8_t protocol, const uni
 	p->protocol = protocol;
 	p->app = *app;
 	p->fd = port_socket(all, protocol, app->any.sa_family, &p->raw);
-	if (p->fd >= 0 &&
-	    (event_assign(&p->event, all->parts.base, p->fd, EV_READ | EV_PERSIST, port_read, p) ||
-	     (!all->paused && event_add(&p->event, NULL)))) {
+	p->event = (struct event){.fd = p->fd, .ready = port_read};
+	if (p->fd >= 0 && !all->paused && events_add(all->parts.events, &p->event, EPOLLIN)) {
 		close(p->fd);
 		free(p);
 		return NULL;
@@ -360,9 +358,9 @@ void datagrams_pause(struct datagrams *all, bool paused)
 			if (p->fd < 0)
 				continue;
 			if (paused)
-				event_del(&p->event);
+				events_remove(all->parts.events, &p->event);
 			else
-				event_add(&p->event, NULL);
+				(void)events_add(all->parts.events, &p->event, EPOLLIN);
 		}
 }
 

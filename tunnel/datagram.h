@@ -10,7 +10,7 @@
 #include "tunnel/packet.h"
 
 struct datagrams;
-struct event_base;
+struct events;
 struct netstack;
 struct netstack_datagram;
 struct policy;
@@ -19,7 +19,7 @@ struct tap;
 
 // All borrowed.
 struct datagram_parts {
-	struct event_base *base;
+	struct events *events;
 	struct netstack *stack;
 	struct tap *tap;
 	struct process_finder *finder;

@@ -4,8 +4,6 @@
 #include "tunnel/loop.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +13,7 @@
 #include "netstack/netstack.h"
 #include "pcap/capture.h"
 #include "tunnel/datagram.h"
+#include "tunnel/events.h"
 #include "tunnel/log.h"
 #include "tunnel/packet.h"
 #include "tunnel/session.h"
@@ -22,7 +21,7 @@
 #include "tunnel/tun.h"
 
 enum {
-	BATCH = 64,	// packets of one turn
+	BATCH = 64,	// packets of one turn, at most
 	TRIM_SWEEPS = 16,
 	LAST = 8192,	// of the last one: more than the device holds for us
 };
@@ -37,21 +36,21 @@ struct watch {
 	struct event event;
 	void (*ready)(void *context);
 	void *context;
-	bool used;
 };
 
 struct loop {
 	struct loop_parts parts;
-	struct event_base *base;
-	struct event tunnel_event, timer, capture_event;
+	struct events *events;
+	struct event tunnel, capture;
 	struct netstack *stack;
 	struct sessions *sessions;
 	struct datagrams *datagrams;
 	struct watch watches[LOOP_WATCHES];
-	uint64_t armed, next_sweep, drain_until, grace_until, drained_progress;
+	uint64_t turn, read_in_turn;	// numbers: this turn's, and the last one's with packets
+	int expected;			// packets of the next one
+	uint64_t next_sweep, drain_until, grace_until, drained_progress;
 	uint64_t crossed;		// packets, at the last sweep
 	unsigned untrimmed;		// sweeps since memory was last given back; 0: nothing to give
-	bool tunnel_watched, timer_watched, capture_watched;
 	bool paused, stopped, draining;
 };
 
@@ -66,6 +65,13 @@ static uint64_t clock_ns(clockid_t id)
 static void read_clock(struct loop *l)
 {
 	tap_clock(l->parts.tap, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
+}
+
+// A turn's time is its beginning; only where packets are written down each has its own.
+static void stamp(struct loop *l)
+{
+	if (l->parts.capture)
+		read_clock(l);
 }
 
 // --- packets to the app -----------------------------------------------------
@@ -144,7 +150,7 @@ static bool read_packet(struct loop *l)
 	struct iovec iov = {bytes, (size_t)size};
 	p.iov = &iov;
 	p.count = 1;
-	read_clock(l);
+	stamp(l);
 	if (view.protocol == IPPROTO_UDP && l->parts.inlet.owners) {
 		l->parts.inlet.owners(l->parts.inlet.of);
 		datagrams_owner(l->datagrams, &view.from, &view.to);
@@ -165,38 +171,42 @@ static void pause_if_full(struct loop *l)
 		return;
 	l->paused = full;
 	if (full)
-		event_del(&l->tunnel_event);
+		events_remove(l->events, &l->tunnel);
 	else
-		event_add(&l->tunnel_event, NULL);
+		(void)events_add(l->events, &l->tunnel, EPOLLIN);
 	sessions_pause(l->sessions, full);
 	datagrams_pause(l->datagrams, full);
 }
 
+// To ask for a packet more than there are costs a call, in ping-pong one for each
+// packet; to ask for fewer costs a turn. So for as many as there were, and for
+// twice as many where the turn behind finds more.
 static void read_tunnel(struct loop *l)
 {
-	for (int n = 0; n < BATCH && !l->paused && read_packet(l); n++)
+	int most = l->draining ? BATCH : l->expected, n = 0;
+
+	for (; n < most && !l->paused && read_packet(l); n++)
 		pause_if_full(l);
+	if (n < most)
+		l->expected = n ? n : 1;
+	else if (l->turn == l->read_in_turn + 1 && 2 * n <= BATCH)
+		l->expected = 2 * n;
+	l->read_in_turn = l->turn;
 }
 
-static void do_due(struct loop *l);
-
-// The wait may have been long: the stack hears of it before the packets.
-static void on_tunnel(evutil_socket_t fd, short what, void *context)
+static void on_tunnel(struct event *event, uint32_t what)
 {
-	(void)fd;
 	(void)what;
-	do_due(context);
-	read_tunnel(context);
+	read_tunnel(EVENT_OWNER(event, struct loop, tunnel));
 }
 
 // --- the other events -------------------------------------------------------
 
-static void on_capture(evutil_socket_t fd, short what, void *context)
+static void on_capture(struct event *event, uint32_t what)
 {
-	struct loop *l = context;
+	struct loop *l = EVENT_OWNER(event, struct loop, capture);
 	const char *error;
 
-	(void)fd;
 	(void)what;
 	capture_wake(l->parts.capture);
 	while ((error = capture_news(l->parts.capture)))
@@ -210,23 +220,12 @@ static void on_capture(evutil_socket_t fd, short what, void *context)
 	pause_if_full(l);
 }
 
-static void on_watch(evutil_socket_t fd, short what, void *context)
+static void on_watch(struct event *event, uint32_t what)
 {
-	struct watch *w = context;
+	struct watch *w = EVENT_OWNER(event, struct watch, event);
 
-	(void)fd;
 	(void)what;
 	w->ready(w->context);
-}
-
-// The turn itself does what is due; the event only ends the wait.
-static void on_timer(evutil_socket_t fd, short what, void *context)
-{
-	struct loop *l = context;
-
-	(void)fd;
-	(void)what;
-	l->armed = NEVER;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -234,7 +233,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void arm_timer(struct loop *l, uint64_t now)
+static uint64_t next_due(const struct loop *l)
 {
 	uint64_t due = least(netstack_deadline(l->stack), sessions_deadline(l->sessions));
 
@@ -243,12 +242,7 @@ static void arm_timer(struct loop *l, uint64_t now)
 		due = least(due, least(l->drain_until, l->grace_until));
 	if (l->parts.capture)
 		due = least(due, capture_deadline(l->parts.capture));
-	if (due >= l->armed && l->armed > now)
-		return;
-	uint64_t left = due > now ? due - now : 0;
-	struct timeval tv = {(time_t)(left / SECOND), (suseconds_t)(left % SECOND / 1000) + 1};
-	event_add(&l->timer, &tv);
-	l->armed = due;
+	return due;
 }
 
 // What conversations gave back lies between what the idle ones keep. The kernel gets
@@ -282,8 +276,7 @@ static void do_due(struct loop *l)
 	read_clock(l);
 	uint64_t now = tap_now(l->parts.tap);
 
-	if (netstack_deadline(l->stack) <= now)
-		netstack_tick(l->stack, now);
+	netstack_tick(l->stack, now);
 	sessions_tick(l->sessions, now);
 	if (l->parts.capture && capture_deadline(l->parts.capture) <= now)
 		capture_tick(l->parts.capture, now);
@@ -337,14 +330,14 @@ static int open_rooms(struct loop *l)
 	if (error)
 		return error;
 	struct session_parts session = {
-		.base = l->base, .tap = l->parts.tap, .house = l->parts.house, .policy = l->parts.policy,
+		.events = l->events, .tap = l->parts.tap, .house = l->parts.house, .policy = l->parts.policy,
 		.fingerprints = l->parts.fingerprints,
 	};
 	error = sessions_open(&l->sessions, &session);
 	if (error)
 		return error;
 	struct datagram_parts datagram = {
-		.base = l->base, .stack = l->stack, .tap = l->parts.tap, .finder = l->parts.finder,
+		.events = l->events, .stack = l->stack, .tap = l->parts.tap, .finder = l->parts.finder,
 		.policy = l->parts.policy,
 	};
 	return datagrams_open(&l->datagrams, &datagram);
@@ -352,16 +345,12 @@ static int open_rooms(struct loop *l)
 
 static int watch_own(struct loop *l)
 {
-	event_assign(&l->tunnel_event, l->base, l->parts.inlet.tunnel, EV_READ | EV_PERSIST, on_tunnel, l);
-	evtimer_assign(&l->timer, l->base, on_timer, l);
-	l->tunnel_watched = !event_add(&l->tunnel_event, NULL);
-	l->timer_watched = true;
-	if (l->parts.capture) {
-		event_assign(&l->capture_event, l->base, capture_fd(l->parts.capture), EV_READ | EV_PERSIST,
-			     on_capture, l);
-		l->capture_watched = !event_add(&l->capture_event, NULL);
-	}
-	return l->tunnel_watched && (!l->parts.capture || l->capture_watched) ? 0 : -ENOMEM;
+	l->tunnel = (struct event){.fd = l->parts.inlet.tunnel, .ready = on_tunnel};
+	int error = events_add(l->events, &l->tunnel, EPOLLIN);
+	if (error || !l->parts.capture)
+		return error;
+	l->capture = (struct event){.fd = capture_fd(l->parts.capture), .ready = on_capture};
+	return events_add(l->events, &l->capture, EPOLLIN);
 }
 
 int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size_t why_size)
@@ -372,9 +361,9 @@ int loop_open(struct loop **out, const struct loop_parts *parts, char *why, size
 	if (!l)
 		goto fail;
 	l->parts = *parts;
-	l->armed = NEVER;
-	l->base = event_base_new();
-	if (!l->base)
+	l->expected = 1;
+	l->events = events_open();
+	if (!l->events)
 		goto fail;
 	read_clock(l);
 	l->next_sweep = tap_now(parts->tap) + SECOND;
@@ -395,23 +384,13 @@ void loop_close(struct loop *l)
 {
 	if (!l)
 		return;
-	if (l->tunnel_watched)
-		event_del(&l->tunnel_event);
-	if (l->timer_watched)
-		event_del(&l->timer);
-	if (l->capture_watched)
-		event_del(&l->capture_event);
-	for (int i = 0; i < LOOP_WATCHES; i++)
-		if (l->watches[i].used)
-			event_del(&l->watches[i].event);
 	datagrams_close(l->datagrams);
 	sessions_close(l->sessions);
 	if (l->stack) {
 		netstack_close_all(l->stack);
 		netstack_free(l->stack);
 	}
-	if (l->base)
-		event_base_free(l->base);
+	events_close(l->events);
 	free(l);
 }
 
@@ -419,29 +398,21 @@ int loop_watch(struct loop *l, int fd, void (*ready)(void *context), void *conte
 {
 	for (int i = 0; i < LOOP_WATCHES; i++) {
 		struct watch *w = &l->watches[i];
-		if (w->used)
+		if (w->event.added)
 			continue;
 		w->ready = ready;
 		w->context = context;
-		event_assign(&w->event, l->base, fd, EV_READ | EV_PERSIST, on_watch, w);
-		if (event_add(&w->event, NULL))
-			return -ENOMEM;
-		w->used = true;
-		return 0;
+		w->event = (struct event){.fd = fd, .ready = on_watch};
+		return events_add(l->events, &w->event, EPOLLIN);
 	}
 	return -ENOSPC;
 }
 
 void loop_unwatch(struct loop *l, int fd)
 {
-	for (int i = 0; i < LOOP_WATCHES; i++) {
-		struct watch *w = &l->watches[i];
-
-		if (!w->used || event_get_fd(&w->event) != fd)
-			continue;
-		event_del(&w->event);
-		w->used = false;
-	}
+	for (int i = 0; i < LOOP_WATCHES; i++)
+		if (l->watches[i].event.added && l->watches[i].event.fd == fd)
+			events_remove(l->events, &l->watches[i].event);
 }
 
 // --- turns ------------------------------------------------------------------
@@ -491,12 +462,12 @@ int loop_run(struct loop *l)
 {
 	bool more = false;
 
-	while (!l->stopped) {
-		read_clock(l);
-		arm_timer(l, tap_now(l->parts.tap));
-		if (event_base_loop(l->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
-			return -EIO;
+	for (; !l->stopped; l->turn++) {
+		int error = events_wait(l->events, more ? 0 : next_due(l));
+		if (error)
+			return error;
 		do_due(l);
+		events_tell(l->events);
 		if (l->draining)
 			read_tunnel(l);
 		more = sessions_pump(l->sessions);

@@ -32,12 +32,7 @@ int sessions_open(struct sessions **out, const struct session_parts *parts)
 
 	if (!all)
 		return -ENOMEM;
-	int error = sessions_watch(all, parts->base);
-	if (error) {
-		sessions_unwatch(all);
-		free(all);
-		return error;
-	}
+	all->events = parts->events;
 	all->tap = parts->tap;
 	all->house = parts->house;
 	all->policy = parts->policy;
@@ -55,7 +50,6 @@ void sessions_close(struct sessions *all)
 	while (all->first)
 		session_end(all->first, FLOW_TAP_ENDED);
 	sessions_pump(all);
-	sessions_unwatch(all);
 	free(all);
 }
 

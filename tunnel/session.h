@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-struct event_base;
+struct events;
 struct netstack_flow;
 struct policy;
 struct session;
@@ -19,7 +19,7 @@ struct tls_house;
 
 // All borrowed.
 struct session_parts {
-	struct event_base *base;
+	struct events *events;
 	struct tap *tap;
 	struct tls_house *house;	// NULL: TLS is never opened
 	struct policy *policy;

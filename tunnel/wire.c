@@ -76,6 +76,7 @@ static ssize_t app_write(struct wire *w, const uint8_t *bytes, size_t size)
 
 static ssize_t origin_read(struct wire *w, struct iovec *iov, int n)
 {
+	size_t asked = 0;
 	ssize_t got;
 
 	if (w->error)
@@ -84,10 +85,14 @@ static ssize_t origin_read(struct wire *w, struct iovec *iov, int n)
 		return 0;
 	if (w->fd < 0 || !w->readable)
 		return -EAGAIN;
+	for (int i = 0; i < n; i++)
+		asked += iov[i].iov_len;
 	while ((got = readv(w->fd, iov, n)) < 0 && errno == EINTR)
 		;
-	if (got > 0)
+	if (got > 0) {
+		w->readable = w->to_the_end || (size_t)got == asked;
 		return got;
+	}
 	if (got == 0) {
 		w->ended = true;
 		return 0;

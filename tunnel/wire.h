@@ -3,7 +3,10 @@
 // the origin's socket. Both are spoken to alike.
 //
 // Who gets the news (session) keeps the flags true: `readable` and `writable`
-// mean "not known to answer -EAGAIN", and are set again by the event.
+// mean "not known to answer -EAGAIN", and are set again by the event. A read that
+// is short of what was asked has emptied the socket (epoll(7)), so none follows to
+// be told so; but not one that stopped before an end, an error or an urgent byte
+// that the event spoke of, for of these there is no second event.
 
 #ifndef TUNNEL_WIRE_H
 #define TUNNEL_WIRE_H
@@ -28,6 +31,7 @@ struct wire {
 	int error;			// the wire broke: -errno
 	enum side side : 8;
 	bool readable, writable;	// ORIGIN only
+	bool to_the_end;		// ORIGIN only: read until it says that there is no more
 	bool ended;			// the far end finished and all was read
 	bool finished;			// we finished: no more is written
 };

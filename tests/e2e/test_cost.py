@@ -24,6 +24,15 @@ for line in sys.stdin:
     print("done", flush=True)
 """
 
+PING_PONG = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for line in sys.stdin:
+    for n in range(int(line)): s.sendall(b"x"); s.recv(9)
+    print("done", flush=True)
+"""
+
 BULK = """
 import socket, sys
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -114,6 +123,21 @@ def test_calls_a_connection(t):
     each = (many - few) / 400
     print(f"{each:.1f} calls a connection")
     t.true(20 < each < 42, f"{each:.1f} calls a connection")
+
+
+@only("root", limit=60)
+def test_calls_a_round_trip(t):
+    """Two waits, two reads, two writes: no read that finds nothing, no packet that only acknowledges.
+    A few more where the machine is so busy that an answer takes long."""
+    server = t.keep(sockets.Server(t, sockets.echo))
+    running = start(t, PING_PONG, server.port)
+    go(running, 100)
+    few, many = calls(t, running, 500), calls(t, running, 3500)
+    running.process.stdin.close()
+    running.wait().ok()
+    each = (many - few) / 3000
+    print(f"{each:.2f} calls a round trip")
+    t.true(5.9 < each < 6.8, f"{each:.2f} calls a round trip")
 
 
 def calls_a_megabyte(t, code, context=None, options=()):

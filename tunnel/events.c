@@ -4,9 +4,13 @@
 #include "tunnel/events.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "tunnel/lull.h"
 
 enum { EVENTS = 64 };	// of one turn
 #define NEVER UINT64_MAX
@@ -15,6 +19,7 @@ enum { EVENTS = 64 };	// of one turn
 struct events {
 	int epoll, timer;
 	uint64_t armed;			// when the timer ends
+	struct lull lull;
 	struct event time;
 	struct epoll_event seen[EVENTS];
 	int next, count;		// of `seen`, still to be told
@@ -89,6 +94,45 @@ static int set_timer(struct events *all, uint64_t end)
 	return 0;
 }
 
+static uint64_t monotonic(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+// As often as it gives way it has looked in vain: who counts calls can take both out.
+static int look(struct events *all, uint64_t now)
+{
+	uint64_t end = now + LULL_LOOK;
+	int n;
+
+	while (!(n = epoll_wait(all->epoll, all->seen, EVENTS, 0))) {
+		uint64_t before = now;
+
+		sched_yield();
+		now = monotonic();
+		lull_gave_way(&all->lull, now, now - before);
+		if (now >= end || !lull_look(&all->lull, now))
+			break;
+	}
+	lull_looked(&all->lull, n != 0);
+	return n;
+}
+
+static int look_or_sleep(struct events *all)
+{
+	uint64_t begin = monotonic();
+	int n = lull_look(&all->lull, begin) ? look(all, begin) : 0;
+
+	if (n)
+		return n;
+	n = epoll_wait(all->epoll, all->seen, EVENTS, -1);
+	lull_slept(&all->lull, monotonic() - begin);
+	return n;
+}
+
 int events_wait(struct events *all, uint64_t end)
 {
 	int error = end ? set_timer(all, end) : 0;
@@ -96,7 +140,7 @@ int events_wait(struct events *all, uint64_t end)
 	all->next = all->count = 0;
 	if (error)
 		return error;
-	int n = epoll_wait(all->epoll, all->seen, EVENTS, end ? -1 : 0);
+	int n = end ? look_or_sleep(all) : epoll_wait(all->epoll, all->seen, EVENTS, 0);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	all->count = n;

@@ -3,31 +3,54 @@
 //
 // One's complement addition does not mind the order of bytes in a word nor the
 // width of the words, so the sum is taken in the machine's order over 32 bit
-// halves into 64 bit accumulators: no carry is lost below 16 GB, and four
-// accumulators let the machine add several words a cycle.
+// halves into 64 bit accumulators: no carry is lost below 16 GB. The words go
+// by pairs, as wide as a register of every 64 bit machine is, in four rows of
+// which none waits for another.
 
 #include "pcap/checksum.h"
 
 #include <string.h>
 
-static uint64_t load(const uint8_t *bytes)
-{
-	uint64_t word;
+typedef uint64_t pair __attribute__((vector_size(16)));
 
-	memcpy(&word, bytes, sizeof(word));
-	return word;
-}
+enum { ROW = sizeof(pair), ROWS = 4 * ROW };
 
-static uint64_t halves(uint64_t word)
+static pair halves(pair words)
 {
-	return (word & UINT32_MAX) + (word >> 32);
+	const pair low = { UINT32_MAX, UINT32_MAX };
+
+	return (words & low) + (words >> 32);
 }
 
 static uint64_t fold(uint64_t sum)
 {
-	sum = halves(halves(sum));
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
+}
+
+static pair load(const uint8_t *bytes)
+{
+	pair words;
+
+	memcpy(&words, bytes, sizeof(words));
+	return words;
+}
+
+// What is left of less than a row, as if zeros followed.
+static pair load_rest(const uint8_t *bytes, size_t size)
+{
+	pair words = { 0 };
+
+	if (size)
+		memcpy(&words, bytes, size);
+	return words;
+}
+
+static uint64_t total(pair sum)
+{
+	return fold(sum[0]) + fold(sum[1]);
 }
 
 // Sums of `size` bytes that begin at an even place. The second copies them too: the loads
@@ -35,44 +58,40 @@ static uint64_t fold(uint64_t sum)
 // what may have left the cache.
 static uint64_t sum_even(const uint8_t *bytes, size_t size)
 {
-	uint64_t a = 0, b = 0, c = 0, d = 0;
+	pair a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
 
-	for (; size >= 32; size -= 32, bytes += 32) {
+	for (; size >= ROWS; size -= ROWS, bytes += ROWS) {
 		a += halves(load(bytes));
-		b += halves(load(bytes + 8));
-		c += halves(load(bytes + 16));
-		d += halves(load(bytes + 24));
+		b += halves(load(bytes + ROW));
+		c += halves(load(bytes + 2 * ROW));
+		d += halves(load(bytes + 3 * ROW));
 	}
-	for (; size >= 8; size -= 8, bytes += 8)
+	for (; size >= ROW; size -= ROW, bytes += ROW)
 		a += halves(load(bytes));
-	if (size) {
-		uint64_t rest = 0;
-		memcpy(&rest, bytes, size);
-		b += halves(rest);
-	}
-	return fold(a) + fold(b) + fold(c) + fold(d);
+	b += halves(load_rest(bytes, size));
+	return total(a + b + c + d);
 }
 
-static uint64_t copied(uint8_t *to, const uint8_t *bytes)
+static pair copied(uint8_t *to, const uint8_t *bytes)
 {
-	uint64_t word = load(bytes);
+	pair words = load(bytes);
 
-	memcpy(to, &word, sizeof(word));
-	return halves(word);
+	memcpy(to, &words, sizeof(words));
+	return halves(words);
 }
 
 static uint64_t copy_even(uint8_t *to, const uint8_t *bytes, size_t size)
 {
-	uint64_t a = 0, b = 0, c = 0, d = 0;
+	pair a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
 
-	for (; size >= 32; size -= 32, bytes += 32, to += 32) {
+	for (; size >= ROWS; size -= ROWS, bytes += ROWS, to += ROWS) {
 		a += copied(to, bytes);
-		b += copied(to + 8, bytes + 8);
-		c += copied(to + 16, bytes + 16);
-		d += copied(to + 24, bytes + 24);
+		b += copied(to + ROW, bytes + ROW);
+		c += copied(to + 2 * ROW, bytes + 2 * ROW);
+		d += copied(to + 3 * ROW, bytes + 3 * ROW);
 	}
 	memcpy(to, bytes, size);
-	return fold(a) + fold(b) + fold(c) + fold(d) + sum_even(bytes, size);
+	return total(a + b + c + d) + sum_even(bytes, size);
 }
 
 static void add(struct checksum *checksum, uint64_t sum, size_t size)

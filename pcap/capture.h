@@ -38,7 +38,7 @@ struct capture_options {
 	const char *filter;		// libpcap expression over the IP packet, or NULL
 	uint32_t snaplen;		// bytes of IP packet kept; 0: all
 	bool flush_each;		// -U: a packet is written as soon as it is there
-	size_t queue;			// bytes, and as much again for held packets; 0: 32 MiB
+	size_t queue;			// bytes at most, and as much again for held packets; 0: 32 MiB
 	uint64_t hold_time;		// ns a held packet waits at most; 0: 10 s
 	size_t hold_bytes;		// a flow's held bytes at most; 0: 256 KiB
 	int descriptor;			// what "-" writes to; taken over by an open that succeeds

@@ -14,10 +14,16 @@
 // reader has delays of its own. While it writes, company gathers of itself. With
 // flush_each it never lingers. No timer runs while there is nothing to write.
 //
+// A caller that is faster than the file soon has the queue as full as it may be, and
+// then each chunk it fills is one that has left the caches long ago, as has what the
+// thread writes. So it is told to wait from STEADY bytes on already, as long as the
+// thread gets on. Once it has been stuck in one chunk for longer than STALL, as when a
+// disk has its moments, the queue takes all that it is allowed.
+//
 // A chunk may begin another file: the thread then closes the one it has and
 // opens that, so that the caller never waits for a disk.
 //
-// Who touches what: `chunks`, `pending`, `state`, `closing`, `failure` under the
+// Who touches what: `chunks`, `pending`, `since`, `state`, `closing`, `failure` under the
 // lock; the chunk being written, `sink` and `sentence` the thread alone, until
 // `dead` (released after them) or the join says that it is done. `full`,
 // `stopped`, `dead` and `ended` are read without the lock; `before` and `size`
@@ -40,7 +46,9 @@
 #include "pcap/thread.h"
 
 enum {
-	BATCH = 512 * 1024,
+	BATCH = 1024 * 1024,
+	STEADY = 4 * 1024 * 1024,
+	STALL = 20 * 1000 * 1000,	// ns
 	LINGER = 40 * 1000 * 1000,	// ns
 	LINGER_LIVE = 10 * 1000 * 1000,
 	NS_PER_S = 1000 * 1000 * 1000,
@@ -58,6 +66,7 @@ struct writer {
 	size_t before;			// the open chunk's size when begun
 	uint64_t size;			// of the present file, on the caller's side
 	size_t pending, limit;		// bytes
+	uint64_t since;			// ns when the present chunk was taken
 
 	atomic_bool full, stopped, dead, ended;
 	int event;
@@ -100,6 +109,14 @@ static int write_chunk(struct writer *writer, struct chunk *chunk)
 			return error;
 	}
 	return sink_write(writer->sink, &chunk->blocks);
+}
+
+static uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 static struct timespec linger_end(const struct writer *writer)
@@ -157,14 +174,20 @@ static struct chunk *next_chunk(struct writer *writer)
 		}
 		writer->state = BUSY;
 	}
+	writer->since = clock_now();
 	return chunk;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
 }
 
 static void recycle(struct writer *writer, struct chunk *chunk)
 {
 	writer->pending -= chunk->blocks.size;
 	chunks_give(&writer->chunks, chunk);
-	if (writer->full && writer->pending <= writer->limit / 2) {
+	if (writer->full && writer->pending <= least(writer->limit, STEADY) / 2) {
 		atomic_store(&writer->full, false);
 		notify(writer);
 	}
@@ -214,6 +237,12 @@ static void fail(struct writer *writer, int error)
 	wake_thread(writer);
 }
 
+static bool has_enough(const struct writer *writer)
+{
+	return writer->pending >= writer->limit ||
+	       (writer->pending >= STEADY && clock_now() - writer->since < STALL);
+}
+
 struct blocks *writer_begin(struct writer *writer)
 {
 	struct chunk *open;
@@ -237,7 +266,7 @@ void writer_end(struct writer *writer, int error)
 
 	writer->pending += size - writer->before;
 	writer->size += size - writer->before;
-	if (writer->pending >= writer->limit && !writer->stopped)
+	if (!writer->full && !writer->stopped && has_enough(writer))
 		atomic_store(&writer->full, true);
 	if (error)
 		fail(writer, error);

@@ -29,18 +29,18 @@ struct event {
 #define EVENT_OWNER(event, type, member) ((type *)(void *)((char *)(event) - offsetof(type, member)))
 
 struct events *events_open(void);
-void events_close(struct events *events);
+void events_close(struct events *all);
 
 // Told of `what`, level-triggered unless it has EPOLLET. 0 or -errno.
-int events_add(struct events *events, struct event *event, uint32_t what);
+int events_add(struct events *all, struct event *event, uint32_t what);
 // Told no more, not even of what was seen already. Before its descriptor is
 // closed; idempotent.
-void events_remove(struct events *events, struct event *event);
+void events_remove(struct events *all, struct event *event);
 
 // Waits for the descriptors, and at most until `end` (monotonic ns, UINT64_MAX:
 // for ever; 0: not at all). 0 or -errno.
-int events_wait(struct events *events, uint64_t end);
+int events_wait(struct events *all, uint64_t end);
 // Tells of what the wait has seen. Anyone may be added and removed meanwhile.
-void events_tell(struct events *events);
+void events_tell(struct events *all);
 
 #endif

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 from bench import processes
-from bench.ways import Way
+from bench.ways import Way, warm
 from bench.world import NAMES_PORT, TLS_PORT
 
 GROUP = 4242
@@ -122,6 +122,9 @@ class SslsplitPcap(Sslsplit):
         os.chmod(f"{self.world.tmpfs}/sslsplit", 0o777)
         os.symlink(f"{self.world.tmpfs}/sslsplit", self.folder)
         return super().start()
+
+    def attach(self, client):
+        warm(self.world, self.world.body * 5 // 4)
 
     def settle(self, client):
         with contextlib.suppress(FileNotFoundError):

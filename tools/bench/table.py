@@ -78,6 +78,8 @@ def remarks(values, captures, left_out, lines=()):
         whole = sum(c["in file"] == c["said"] for c in captures)
         dropped = sum(c["dropped"] for c in captures)
         apart = max(c["carried"] - c["in file"] for c in captures)
+        said.append("A tmpfs is written to, and emptied, just before it takes a capture or is measured alone: what it takes "
+                    "from pages that are the machine's already, not those that a host has yet to give.")
         said.append(f"Packets: {whole} of {len(captures)} captures hold as many as apptap counted, {sum(c['in file'] for c in captures)} "
                     f"in all; the tunnel's device dropped {dropped}, and carried at most {apart} more than its file holds.")
     if left_out:

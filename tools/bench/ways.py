@@ -120,6 +120,18 @@ class Apptap(Way):
         return processes.tree(client.process.pid)
 
 
+def warm(world, size):
+    """A virtual machine's host may take free memory back, seconds after an earlier round's file is
+    gone, and gives it again page by page, for up to six times what writing takes. So as much
+    is written just before, and removed."""
+    room = os.statvfs(world.tmpfs)
+    block = bytes(1 << 20)
+    with open(f"{world.tmpfs}/warm", "wb", buffering=0) as file:
+        for _ in range(min(size, room.f_bavail * room.f_frsize // 4) >> 20):
+            file.write(block)
+    os.remove(f"{world.tmpfs}/warm")
+
+
 class ToNull(Apptap):
     name = "apptap -w null"
     options = ("-q", "-w", "/dev/null")
@@ -128,6 +140,7 @@ class ToNull(Apptap):
 class ToFile(Apptap):
     """To a tmpfs, and each packet is looked for afterwards."""
     name = "apptap -w"
+    most = 1 << 30                  # bytes of a capture so far
 
     def __init__(self, world):
         super().__init__(world)
@@ -135,17 +148,22 @@ class ToFile(Apptap):
         self.base = f"{world.tmpfs}/capture"
         self.options = ("-v", "-w", f"{self.base}.pcapng")
 
+    def attach(self, client):
+        warm(self.world, self.most * 5 // 4)
+
     def settle(self, client):
+        size = 0
         with contextlib.suppress(FileNotFoundError):
             self.captures.append(os.path.getsize(f"{self.base}.pcapng"))
         for name in "pcapng", "plain.pcapng", "keys":
             with contextlib.suppress(FileNotFoundError):
+                size += os.path.getsize(f"{self.base}.{name}")
                 os.remove(f"{self.base}.{name}")
+        self.most = max(self.most, size)
 
 
 class Tmpfs(Way):
-    """No way: what the tmpfs takes from one who does nothing but write. Its pages may be fresh from the
-    host or warm from somebody before, so that it differs from round to round."""
+    """No way: what the tmpfs takes from one who does nothing but write, of pages as warm as a capture's."""
     name = "tmpfs alone"
 
     def write(self, seconds):
@@ -153,6 +171,7 @@ class Tmpfs(Way):
         path, block, size = f"{self.world.tmpfs}/alone", bytes(1 << 20), 0
         room = os.statvfs(self.world.tmpfs)
         most = room.f_bavail * room.f_frsize // 2
+        warm(self.world, int(seconds * (3 << 30)))
         begin = time.monotonic()
         try:
             with open(path, "wb", buffering=0) as f:

@@ -36,7 +36,8 @@ def values(**figures):
 
 def run(*parts, **more):
     return {"when": 0, "took": 60, "parts": list(parts), "quick": False, "rounds": 5, "bulk seconds": 1, "seconds each": 0.6,
-            "seldom": [], "left out": [], "failed": [], "build": "b", "versions": ["passt 1"], "control": "cubic", "spent": {}, **more}
+            "seldom": [], "left out": [], "failed": [], "build": "b", "versions": ["passt 1"], "control": "cubic", "spent": {},
+            "others": 0, "host": 0, **more}
 
 
 class Ratios(unittest.TestCase):
@@ -152,6 +153,12 @@ class Adding(unittest.TestCase):
         results.add(run("tls"), Values(), {}, [])
         self.assertEqual([r["parts"] for r in results.runs], [["bulk"], ["tls"]])
         self.assertEqual(results.values.values, {})
+
+    def test_a_machine_that_was_shared(self):
+        results = self.first()
+        self.assertEqual(results.disturbed(), [])
+        results.add(run("tls", others=0.2, host=0.01), Values(), {}, [])
+        self.assertEqual(results.disturbed(), ["Not alone in tls: other programs took 20% of the processors' time, the host 1%."])
 
     def test_what_cannot_be_added_to(self):
         with self.assertRaisesRegex(Unfit, "no .* to add to"):

@@ -28,6 +28,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from bench.load import Load  # noqa: E402
 from bench.measures import SLOW, WITHOUT, Measures  # noqa: E402
 from bench.results import PARTS, Results, Unfit  # noqa: E402
 from bench.rows import Values  # noqa: E402
@@ -113,7 +114,7 @@ class Bench:
         progress("")
         progress("\r")
 
-    def run(self, when):
+    def run(self, when, load):
         """What is to be known of this run."""
         with open(self.world.apptap, "rb") as f:
             build = hashlib.sha256(f.read()).hexdigest()
@@ -122,7 +123,8 @@ class Bench:
                 "rounds": self.rounds, "bulk seconds": self.measures.bulk_seconds, "seconds each": self.measures.seconds,
                 "seldom": [way.name for way in self.seldom()] if timed else [],
                 "left out": self.left_out, "failed": self.failures,
-                "build": build, "versions": versions(), "control": self.world.control, "spent": self.spent}
+                "build": build, "versions": versions(), "control": self.world.control, "spent": self.spent,
+                **dict(zip(("others", "host"), load.shares()))}
 
 
 def machine():
@@ -195,7 +197,7 @@ def main():
     raise_limit()
     # As first process of its namespace it would not hear this one otherwise.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended from outside"))
-    when = time.time()
+    when, load = time.time(), Load()
     with tempfile.TemporaryDirectory(prefix="apptap-bench.") as folder, \
             tempfile.TemporaryDirectory(prefix="apptap-bench.", dir="/dev/shm") as tmpfs:
         world = World(options.build, folder, tmpfs, (256 << 20) if options.quick else (1 << 30), os.environ[INSIDE])
@@ -205,7 +207,7 @@ def main():
             bench.measure()
         finally:
             world.close()
-    results.add(bench.run(when), bench.values, bench.part_of, bench.measures.captures)
+    results.add(bench.run(when, load), bench.values, bench.part_of, bench.measures.captures)
     results.write(options.build)
 
 

@@ -12,7 +12,7 @@ import time
 from bench import plot, table
 from bench.rows import Values, rows
 
-FORM = 2                # of bench.json
+FORM = 3                # of bench.json
 PARTS = ["bulk", "plain", "memory", "tls", "start", "local"]
 
 
@@ -70,6 +70,12 @@ class Results:
         missing = [part for part in PARTS if part not in measured]
         return [*found, *([", ".join(missing) + " (not measured)"] if missing else [])]
 
+    def disturbed(self):
+        """Who else was at work, where it was more than a little."""
+        return [f"Not alone{'' if len(self.runs) == 1 else ' in ' + ', '.join(run['parts'])}: other programs took "
+                f"{run['others']:.0%} of the processors' time, the host {run['host']:.0%}."
+                for run in self.runs if run["others"] + run["host"] > 0.03]
+
     def head(self):
         said = []
         for run in self.runs:
@@ -86,7 +92,7 @@ class Results:
     def text(self, lines):
         head = textwrap.fill(self.head(), 100, break_on_hyphens=False)
         return "\n\n".join([head, table.goals(lines), table.figures(self.values),
-                            table.remarks(self.values, self.captures, self.left_out(), lines)])
+                            table.remarks(self.values, self.captures, self.left_out(), lines, self.disturbed())])
 
     def write(self, build):
         """bench.json, bench.md and bench.svg; prints what is in bench.md."""

@@ -65,9 +65,9 @@ def figures(values):
     return "\n\n".join(tables)
 
 
-def remarks(values, captures, left_out, lines=()):
+def remarks(values, captures, left_out, lines=(), disturbed=()):
     """What has to be known to read the figures."""
-    said = []
+    said = list(disturbed)
     if any("," in reached(line) for line in lines):
         said.append("Within noise are the verdicts that say how many rounds reach the goal: the others do not.")
     for name in "up", "up, 8 streams":

@@ -334,12 +334,34 @@ static bool parse_fault(const struct certificate *certificate, bool leaf, bool f
 	return fault;
 }
 
+// Whether the lists that were given may name a certificate of the path: also where what
+// stands below a fault cannot be asked for, since its lists' signer is none to wolfSSL.
+static bool may_be_revoked(const struct chain *chain, const struct path *path)
+{
+	WOLFSSL_CERT_MANAGER *manager;
+	bool known;
+
+	if (chain->roots->list_count == 0)
+		return false;
+	manager = wolfSSL_CertManagerNew();
+	known = manager != NULL;
+	for (size_t i = path->count; known && i-- > 0;) {
+		const struct certificate *at = path->step[i];
+
+		known = (i + 1 == path->count || !revoked(manager, chain->roots, at)) &&
+			(i == 0 || wolfSSL_CertManagerLoadCABuffer_ex(manager, at->whole.at, (long)at->whole.size,
+				WOLFSSL_FILETYPE_ASN1, 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) == WOLFSSL_SUCCESS);
+	}
+	wolfSSL_CertManagerFree(manager);
+	return !known;
+}
+
 // Walking ends at the first fault. It is shown by itself only if nothing else is wrong in
 // what is left out: an app that forgives the one would not have forgiven the other. What the
 // revocation lists have to say cannot be shown at all.
 static void keep_sole_fault(const struct chain *chain, const struct path *path, struct verdict *out)
 {
-	bool sole = chain->roots->list_count == 0;
+	bool sole = !may_be_revoked(chain, path);
 
 	for (size_t i = 0; sole && i + 1 < path->count; i++) {
 		const struct certificate *at = path->step[i];

@@ -426,6 +426,37 @@ static void believes_revocation_lists(void **state)
 	}
 }
 
+// A fault that the lists have nothing to add to is shown to the app as it is without them.
+static void shows_a_fault_beside_revocation_lists(void **state)
+{
+	static const struct { const char *certificate, *list; bool shown; } table[] = {
+		{ "understale", "clean.crl", true }, { "understale", "below.crl", false },
+		{ "understale", "issuer.crl", true },
+		{ "sha1", "empty.crl", true }, { "sha1", "digest.crl", false }, { "sha1", "issuer.crl", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		const struct origin_options origin = { .certificate = table[i].certificate };
+		char alone[128] = "", path[256];
+
+		snprintf(path, sizeof(path), "%s", world_path(table[i].list));
+		for (int with = 0; with < 2; with++) {
+			struct world world = { 0 };
+
+			start_with(&world, (struct tls_options){ .crl = with ? path : NULL }, &plain_app, &origin);
+			assert_int_equal(tls_verdict(world.connect), TLS_BAD_CHAIN);
+			assert_int_equal(tls_verdict(world.app), TLS_BAD_CHAIN);
+			if (!with)
+				snprintf(alone, sizeof(alone), "%s", tls_verdict_text(world.app));
+			else if ((strcmp(alone, tls_verdict_text(world.app)) == 0) != table[i].shown)
+				fail_msg("%s with %s: %s; without: %s", table[i].certificate, table[i].list,
+					 tls_verdict_text(world.app), alone);
+			world_end(&world);
+		}
+	}
+}
+
 // --- alerts -----------------------------------------------------------------
 
 static void says_an_origins_alert_to_the_app(void **state)
@@ -478,6 +509,7 @@ static const char script[] =
 	" printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index\\ncrlnumber=number\\ndefault_md=sha256\\n' >ca.cnf;"
 	" openssl ca -gencrl -config ca.cnf -cert $i.crt -keyfile $k.key -crldays 9 -out $n.crl; }\n"
 	"crl revoked inter inter other good; crl empty inter inter; crl issuer root root inter\n"
+	"crl clean stale stale other; crl below stale stale understale; crl digest inter inter sha1\n"
 	"crl strange forger forger good; cat revoked.crl issuer.crl >both.crl\n"
 	"openssl crl -in revoked.crl -outform DER -out revoked.der\n";
 
@@ -507,6 +539,7 @@ int main(void)
 		cmocka_unit_test(shows_the_certificate_that_was_given),
 		cmocka_unit_test(refuses_files_that_are_no_client_certificate),
 		cmocka_unit_test(believes_revocation_lists),
+		cmocka_unit_test(shows_a_fault_beside_revocation_lists),
 		cmocka_unit_test(says_an_origins_alert_to_the_app),
 		cmocka_unit_test(breaks_off_with_an_alert),
 	};

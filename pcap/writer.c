@@ -18,7 +18,8 @@
 // then each chunk it fills is one that has left the caches long ago, as has what the
 // thread writes. So it is told to wait from STEADY bytes on already, as long as the
 // thread gets on. Once it has been stuck in one chunk for longer than STALL, as when a
-// disk has its moments, the queue takes all that it is allowed.
+// disk has its moments, the queue takes all that it is allowed; and for a live reader,
+// who may pause, at any time.
 //
 // A chunk may begin another file: the thread then closes the one it has and
 // opens that, so that the caller never waits for a disk.
@@ -187,7 +188,7 @@ static void recycle(struct writer *writer, struct chunk *chunk)
 {
 	writer->pending -= chunk->blocks.size;
 	chunks_give(&writer->chunks, chunk);
-	if (writer->full && writer->pending <= least(writer->limit, STEADY) / 2) {
+	if (writer->full && writer->pending <= (writer->live ? writer->limit : least(writer->limit, STEADY)) / 2) {
 		atomic_store(&writer->full, false);
 		notify(writer);
 	}
@@ -240,7 +241,7 @@ static void fail(struct writer *writer, int error)
 static bool has_enough(const struct writer *writer)
 {
 	return writer->pending >= writer->limit ||
-	       (writer->pending >= STEADY && clock_now() - writer->since < STALL);
+	       (writer->pending >= STEADY && !writer->live && clock_now() - writer->since < STALL);
 }
 
 struct blocks *writer_begin(struct writer *writer)

@@ -104,6 +104,7 @@ static void end(struct http2 *h, struct exchange **at)
 	h->sink->done(h->sink->context, e);
 }
 
+// An origin may have said all before the request's body comes.
 static void end_side(struct http2 *h, int side, uint32_t stream)
 {
 	struct exchange **at = place(h, stream);
@@ -111,7 +112,7 @@ static void end_side(struct http2 *h, int side, uint32_t stream)
 	if (!*at)
 		return;
 	(*at)->said[side].ended = h->now;
-	if (side == RESPONSE)
+	if ((*at)->said[!side].ended)
 		end(h, at);
 }
 

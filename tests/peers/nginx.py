@@ -26,6 +26,7 @@ SERVER = """
 	server {{
 		{listens}
 		location = /hello {{ return 200 "hello from $server_port over $server_protocol\\n"; }}
+		location = /posted {{ proxy_pass http://$server_addr:80/hello; }}	# reads all before it answers
 		location = /agent {{ return 200 "$http_user_agent\\n"; }}
 		location / {{ }}
 	}}

@@ -270,6 +270,23 @@ static void interleaved_streams(void **state)
 }
 EITHER(interleaved_streams)
 
+static void answered_before_the_body(void **state)
+{
+	struct http *http = begin_two();
+
+	(void)state;
+	HEAD(&app, 1, false, 1, {":method", "PUT"}, {":scheme", "https"}, {":authority", "h"}, {":path", "/early"});
+	flush(http, true, &app);
+	HEAD(&origin, 1, true, 1, {":status", "403"});
+	flush(http, false, &origin);
+	assert_string_equal(found, "");
+	frame(&app, 0, 1, 1, "late", 4);
+	flush(http, true, &app);
+	assert_string_equal(found, "PUT https://h/early 403 0 ''\n");
+	end_two(http);
+}
+EITHER(answered_before_the_body)
+
 // A table that the origin allows to be larger is in use from its acknowledgement on.
 static void tables_change_size(void **state)
 {
@@ -369,6 +386,7 @@ int main(void)
 		BOTH(what_is_no_http_is_left_alone),
 		cmocka_unit_test(budget_is_kept),
 		BOTH(interleaved_streams),
+		BOTH(answered_before_the_body),
 		BOTH(tables_change_size),
 		BOTH(pushed),
 		BOTH(agreed_on),

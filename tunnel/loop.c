@@ -122,7 +122,7 @@ static void on_output(void *context, const struct netstack_packet *p)
 		.ipv6 = p->ipv6,
 	};
 
-	read_clock(l);
+	stamp(l);
 	count(l, t.size);
 	tap_to_app(l->parts.tap, &t);
 	write_packet(l, &t);

@@ -71,7 +71,7 @@ static void keep(char out[CONTAINER_SIZE], const char *text, size_t size)
 	while (text < end && used < CONTAINER_SIZE - 1) {
 		bool escaped = end - text >= 4 && text[0] == '\\' && text[1] == 'x' && hex(text[2]) >= 0 && hex(text[3]) >= 0;
 
-		out[used++] = (char)(escaped ? hex(text[2]) << 4 | hex(text[3]) : text[0]);
+		out[used++] = (char)(escaped ? hex(text[2]) * 16 + hex(text[3]) : text[0]);
 		text += escaped ? 4 : 1;
 	}
 	out[used] = '\0';
@@ -95,8 +95,8 @@ static bool find_name(const char **part, size_t *size)
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
 		size_t before = strlen(shapes[i].before), after = strlen(shapes[i].after);
 
-		if (*size <= before + after || strncmp(*part, shapes[i].before, before) ||
-		    strncmp(*part + *size - after, shapes[i].after, after))
+		if (*size <= before + after || strncmp(*part, shapes[i].before, before) != 0 ||
+		    strncmp(*part + *size - after, shapes[i].after, after) != 0)
 			continue;
 		*part += before;
 		*size -= before + after;

@@ -27,13 +27,13 @@ struct holder {
 struct holders;
 
 struct holders *holders_open(pid_t keeper);	// NULL: no memory
-void holders_close(struct holders *holders);
+void holders_close(struct holders *all);
 
 // Among the keeper's descendants the one that holds the socket; NULL: none, or it cannot be
 // seen. Valid until another is asked for.
-struct holder *holders_find(struct holders *holders, uint32_t inode);
+struct holder *holders_find(struct holders *all, uint32_t inode);
 
 // The process closed it: it is likely the next to open one, and there.
-void holders_closed(struct holders *holders, const struct process *process, int descriptor);
+void holders_closed(struct holders *all, const struct process *process, int fd);
 
 #endif

@@ -49,7 +49,7 @@ bool capture_target_meets(const char *path, const char *other)
 	const char *name = last_part(path), *behind = last_part(other);
 	size_t size = strlen(name);
 
-	if (!strcmp(path, other) || strncmp(name, behind, size) || is_no_plain_file(path) || is_no_plain_file(other))
+	if (!strcmp(path, other) || strncmp(name, behind, size) != 0 || is_no_plain_file(path) || is_no_plain_file(other))
 		return false;
 	behind += size;
 	return !behind[strspn(behind, "0123456789")] && in_one_folder(path, other);

@@ -215,7 +215,7 @@ lint: setup headers $(TIDY)
 demo: $(PACKAGES)-demo $(BUILD)/apptap
 	@tools/demo $(BUILD)
 
-# Takes about eight minutes, with QUICK=1 under two. ONLY names parts, ADD=1 keeps the other parts of the
+# Takes about twelve minutes, with QUICK=1 under two. ONLY names parts, ADD=1 keeps the other parts of the
 # runs before, VERBOSE=1 says what each case took.
 bench: $(PACKAGES)-all $(BUILD)/apptap $(BUILD)/bench_client $(BUILD)/bench_server
 	@/usr/bin/python3 tools/bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ADD),--add) $(if $(VERBOSE),--verbose) $(BUILD)

@@ -2,7 +2,7 @@
 // events - waits for descriptors and for a time, and tells who asked.
 //
 // In ping-pong over a connection each wait costs a round trip some of its time,
-// twice. So a wait is one eevents_wait without a timeout, and the time is a
+// twice. So a wait is one epoll_wait without a timeout, and the time is a
 // timerfd's that is set only for an earlier end than it already has: one that
 // ends too early costs a turn, one set in each turn costs a call. A general
 // event library keeps both worse, and hides the events' own bits, which say

@@ -3,10 +3,10 @@
 
 #include "tunnel/lull.h"
 
-enum { MOST = 16, LEAST = -16, VAIN = 4 };
+enum { MOST = 16, LEAST = -16, VAIN = 2 };
 // A sleep is longer by its wake-up than a look would have been.
 #define SHORT (2 * LULL_LOOK)
-#define BUSY 100000000ull
+#define BUSY 2000000ull
 
 static void earn(struct lull *l, int credit)
 {

@@ -3,7 +3,7 @@
 
 #include "tunnel/lull.h"
 
-enum { MOST = 16, LEAST = -16, VAIN = 2 };
+enum { MOST = 16, LEAST = -16, VAIN = 4 };
 // A sleep is longer by its wake-up than a look would have been.
 #define SHORT (2 * LULL_LOOK)
 #define BUSY 2000000ull

@@ -5,7 +5,7 @@
 // first: 10 to 25 us in a virtual machine, twice in each round trip through a tap.
 // Where waits have been short, it pays to look for what comes, LULL_LOOK at most and
 // giving way to whoever else can run. Where they are long it would be a processor
-// burnt, so credit is earned by short waits and lost twofold by a look in vain; and
+// burnt, so credit is earned by short waits and lost fourfold by a look in vain; and
 // where somebody else has had the processor for long, a look gives way at once again:
 // there are none for a moment. A long moment is worse than none: it makes hundreds of
 // round trips slow for one.

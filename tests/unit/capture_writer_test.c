@@ -3,6 +3,9 @@
 
 #include "tests/unit/capture_world.h"
 
+#include <stdlib.h>
+#include <termios.h>
+
 // Feeds until the capture is dead; within a bound, or the test fails.
 static void feed_to_death(struct capture *capture)
 {
@@ -264,6 +267,65 @@ static void a_pausing_reader_fills_the_queue(void **state)
 	assert_int_equal(capture_close(capture, why, sizeof(why)), -EPIPE);
 }
 
+// What a disk is that has its moments: no file to read from, and a write waits for its reader.
+static int stuck_file(int *reader)
+{
+	struct termios raw;
+
+	*reader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(*reader >= 0);
+	assert_int_equal(grantpt(*reader), 0);
+	assert_int_equal(unlockpt(*reader), 0);
+	int fd = open(ptsname(*reader), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(tcgetattr(fd, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(fd, TCSANOW, &raw), 0);
+	return fd;
+}
+
+// Until the writer has begun, so that what it does not end is seen from a known time on.
+static void send_until_written(struct capture *capture, const struct capture_packet *packet, int reader, size_t *sent)
+{
+	struct pollfd begun = { .fd = reader, .events = POLLIN };
+
+	for (; *sent < 2 << 20; *sent += packet->size)
+		capture_packet(capture, packet);
+	assert_int_equal(poll(&begun, 1, 10000), 1);
+}
+
+// A file that is stuck fills the queue; once it gets on, who fills it waits for less of it
+// than for a reader.
+static void a_stuck_file_fills_the_queue(void **state)
+{
+	enum { QUEUE = 24 << 20, STEADY = 4 << 20, STALL_MS = 20 };
+	static uint8_t bytes[1 << 16];
+	static struct udp udp;
+	struct capture_packet packet = make_udp(&udp, 1, 1400);
+	size_t sent = 0, taken = 0;
+	int reader, fd = stuck_file(&reader);
+
+	(void)state;
+	struct capture *capture = open_capture((struct capture_options){
+		.path = "-", .descriptor = fd, .queue = QUEUE,
+	});
+	send_until_written(capture, &packet, reader, &sent);
+	assert_int_equal(poll(NULL, 0, 2 * STALL_MS), 0);	// it is stuck for so long: that is the case
+	for (; !capture_full(capture); sent += packet.size)
+		capture_packet(capture, &packet);
+	assert_in_range(sent, QUEUE * 9 / 10, QUEUE);
+
+	while (capture_full(capture)) {
+		ssize_t n = read(reader, bytes, sizeof(bytes));
+		assert_true(n > 0);
+		taken += (size_t)n;
+	}
+	assert_in_range(taken, sent - STEADY, sent);
+
+	close(reader);
+	assert_int_equal(capture_close(capture, why, sizeof(why)), -EIO);
+}
+
 // --- many packets -----------------------------------------------------------------------
 
 enum { MANY = 100000, READER_ROOM = 64 << 20 };
@@ -360,6 +422,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_batch_is_not_waited_for, remove_files),
 		cmocka_unit_test_teardown(a_full_queue_empties, remove_files),
 		cmocka_unit_test_teardown(a_pausing_reader_fills_the_queue, remove_files),
+		cmocka_unit_test_teardown(a_stuck_file_fills_the_queue, remove_files),
 		cmocka_unit_test_teardown(many_packets_keep_their_order, remove_files),
 	};
 

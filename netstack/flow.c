@@ -294,11 +294,21 @@ void flow_abandon(struct netstack_flow *flow, bool with_reset)
 	flow_release(flow);
 }
 
+// A FIN counts as a byte (RFC 9293 3.4), so one whose data fill the window is beyond it,
+// and lwIP would have it sent again, after 200 ms at best. It needs no room, and kernels
+// send and take it.
+static bool is_fin_at_edge(const struct tcp_pcb *pcb, const struct arrival *in)
+{
+	uint32_t end = get32(in->bytes + 4) + (uint32_t)(in->size - (size_t)(in->bytes[12] >> 4) * 4);
+
+	return (in->bytes[13] & (TCP_FIN | TCP_SYN | TCP_RST)) == TCP_FIN && end == pcb->rcv_nxt + pcb->rcv_wnd;
+}
+
 void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 {
 	struct tcp_pcb *pcb = flow->pcb;
 	uint32_t acked = pcb->lastack;
-	bool syn = in->bytes[13] & TCP_SYN;
+	bool syn = in->bytes[13] & TCP_SYN, wider = is_fin_at_edge(pcb, in);
 	// A SYN that was sent again brings nothing new but its number.
 	struct packet *packet = packet_make(&flow->stack->lent, in->bytes,
 					    syn ? TCP_HEADER : in->size);
@@ -312,8 +322,11 @@ void flow_segment(struct netstack_flow *flow, const struct arrival *in)
 	if (pcb->flags & TF_ACK_DELAY)
 		flow->ack_due = true;
 	tcp_clear_flags(pcb, TF_ACK_DELAY);	// or the second segment acknowledges at once
+	pcb->rcv_wnd += wider;
 	flow_input(flow, packet);
 	untold_end(flow, -ECONNRESET);
+	if (flow->pcb)
+		flow->pcb->rcv_wnd -= wider;
 	if (flow->pcb && flow->pcb->lastack != acked && flow->ring.used)
 		flow->new_room = true;	// also when it ends inside a segment of lwIP's
 	flow_leave(flow);

@@ -108,6 +108,61 @@ static void back_pressure(void **state)
 	assert_int_equal(window_said(), 1024 * 1024);
 }
 
+// An end needs no room: neither that of data which fill the window, nor alone behind a full one.
+static void end_at_the_window(void **state)
+{
+	static uint8_t bytes[65000];
+
+	(void)state;
+	for (int alone = 0; alone < 2; alone++) {
+		struct ear ear;
+		struct peer p = peer_open(false, (uint16_t)(40000 + alone), &ear);
+		size_t left = 1024 * 1024, size;
+
+		peer_send(&p, ACK, bytes, 1);
+		p.seq++;
+		netstack_consume(ear.flow, 1);
+		netstack_flush(t.stack);
+		for (size_t part; left; left -= part) {
+			part = left < sizeof(bytes) ? left : sizeof(bytes);
+			peer_send(&p, part < left || alone ? ACK : ACK | FIN, bytes, part);
+			p.seq += (uint32_t)part;
+		}
+		if (alone)
+			peer_send(&p, ACK | FIN, NULL, 0);
+		netstack_flush(t.stack);
+		assert_int_equal(rd32(tcp_of(last_sent()) + 8), p.seq + 1);
+		assert_int_equal(window_said(), 0);
+		assert_int_equal(ear.finished, 1);
+		netstack_peek(ear.flow, NULL, 0, &size);
+		assert_int_equal(size, 1024 * 1024);
+		netstack_abort(ear.flow);
+	}
+}
+
+// What does not come in order does not open the window.
+static void end_beyond_a_gap(void **state)
+{
+	static uint8_t bytes[1000];
+	struct ear ear;
+	struct peer p = peer_open(false, 40000, &ear);
+
+	(void)state;
+	peer_send(&p, ACK, bytes, 1);
+	p.seq++;
+	netstack_consume(ear.flow, 1);
+	netstack_flush(t.stack);
+	for (int i = 0; i < 3; i++) {
+		p.seq += 1024 * 1024 - (uint32_t)sizeof(bytes);
+		peer_send(&p, ACK | FIN, bytes, sizeof(bytes));
+		p.seq -= 1024 * 1024 - (uint32_t)sizeof(bytes);
+		netstack_flush(t.stack);
+		assert_int_equal(rd32(tcp_of(last_sent()) + 8), p.seq);
+		assert_int_equal(window_said(), 1024 * 1024);
+	}
+	assert_int_equal(ear.finished, 0);
+}
+
 static void ring_is_bounded(void **state)
 {
 	struct ear ear;
@@ -265,6 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		OFFLOAD(super_packets), PLAIN(plain_packets_fit), OFFLOAD(back_pressure),
+		OFFLOAD(end_at_the_window), OFFLOAD(end_beyond_a_gap),
 		OFFLOAD(ring_is_bounded), OFFLOAD(rings_share_the_cache),
 		OFFLOAD(small_window_is_filled), OFFLOAD(closed_window_is_probed),
 		OFFLOAD(last_byte_by_probe), OFFLOAD(retransmission), PLAIN(retransmission),

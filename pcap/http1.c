@@ -25,7 +25,8 @@ struct http1 {
 	struct exchange_sink *sink;
 	http_parser parser[2];		// REQUEST, RESPONSE
 	struct partial partial[2];
-	struct exchange *asked;		// the request that is being said; also in the list
+	struct exchange *asked;		// the request that is being said; in the list too, unless
+	bool answered;			// its response has ended already
 	struct exchange *first, **end;
 	int waiting;
 	bool to_http2;
@@ -161,10 +162,23 @@ static struct exchange *take_first(struct http1 *h)
 	h->first = e->next;
 	if (!h->first)
 		h->end = &h->first;
-	if (h->asked == e)
-		h->asked = NULL;
 	h->waiting--;
 	e->next = NULL;
+	return e;
+}
+
+static void done(struct http1 *h, struct exchange *e)
+{
+	h->sink->done(h->sink->context, e);
+}
+
+// Of a request that was answered before its end.
+static struct exchange *take_answered(struct http1 *h)
+{
+	struct exchange *e = h->answered ? h->asked : NULL;
+
+	h->answered = false;
+	h->asked = NULL;
 	return e;
 }
 
@@ -184,7 +198,9 @@ static int on_end(http_parser *p)
 		return -1;
 	if (which_of(p) == REQUEST) {
 		e->said[REQUEST].ended = h->now;
-		h->asked = NULL;
+		e = take_answered(h);
+		if (e)
+			done(h, e);
 		return 0;
 	}
 	h->to_http2 = agrees_to_http2(p);
@@ -193,10 +209,13 @@ static int on_end(http_parser *p)
 		return 0;
 	}
 	e->said[RESPONSE].ended = h->now;
-	// An answer before the end of what was asked: the rest has nowhere to go.
-	bool early = h->asked == e;
-	h->sink->done(h->sink->context, take_first(h));
-	return early ? -1 : 0;
+	take_first(h);
+	// An answer before the end of what was asked, as to an upload that is refused: some say the
+	// rest all the same, and then ask again.
+	h->answered = h->asked == e;
+	if (!h->answered)
+		done(h, e);
+	return 0;
 }
 
 static const http_parser_settings settings = {
@@ -256,6 +275,8 @@ void http1_finish(struct http1 *h, bool outgoing, uint64_t now)
 
 struct exchange *http1_take(struct http1 *h)
 {
+	if (h->first && h->first == h->asked)
+		h->asked = NULL;
 	return h->first ? take_first(h) : NULL;
 }
 
@@ -263,8 +284,11 @@ void http1_close(struct http1 *h)
 {
 	if (!h)
 		return;
+	struct exchange *answered = take_answered(h);
+	if (answered)
+		done(h, answered);
 	while (h->first)
-		h->sink->done(h->sink->context, take_first(h));
+		done(h, take_first(h));
 	for (int i = REQUEST; i <= RESPONSE; i++) {
 		free(h->partial[i].name);
 		free(h->partial[i].value);

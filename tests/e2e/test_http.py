@@ -53,6 +53,28 @@ def test_upgrade_that_is_declined(t):
     t.equal(lines(run), [("curl", "GET", url, "200", "text/plain", "28 B")] * 2)
 
 
+UPLOAD_AFTER_ANSWER = """
+import socket
+s = socket.create_connection(("127.0.0.1", 80))
+said = s.makefile("rb")
+def answered():
+    head = iter(lambda: said.readline().strip().lower(), b"")
+    said.read(next(int(line.split()[1]) for line in list(head) if line.startswith(b"content-length")))
+s.sendall(b"POST /hello HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 100000\\r\\n\\r\\n")
+answered()
+s.sendall(bytes(100000) + b"GET /agent HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+answered()
+"""
+
+
+def test_answered_before_the_body(t):
+    """nginx answers from the head alone; what is said behind the body is heard too."""
+    t.keep(nginx.serve(t))
+    run = http(t, ["python3", "-c", UPLOAD_AFTER_ANSWER]).ok()
+    t.equal([found[1:4] for found in lines(run)], [("POST", "http://localhost/hello", "200"),
+                                                   ("GET", "http://localhost/agent", "200")])
+
+
 def kinds(t, url):
     get = ["curl", "-sS", "--http1.1"]
     paths = ["chunked", "gzip?x=1", "empty", "binary", "moved", "text"]

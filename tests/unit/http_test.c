@@ -93,6 +93,26 @@ static void cut_short(void **state)
 }
 EITHER(cut_short)
 
+// An upload that is refused: told of once all of it was said, and the next one is heard.
+static void answered_before_the_end(void **state)
+{
+	struct http *http = begin(100);
+
+	(void)state;
+	say(http, true, "PUT /big HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+	say(http, false, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
+	assert_string_equal(found, "");
+	say(http, true, "67890GET /next HTTP/1.1\r\nHost: x\r\n\r\nPUT /bigger HTTP/1.1\r\nHost: x\r\n"
+			"Content-Length: 10\r\n\r\n12345");
+	assert_string_equal(found, "PUT https://x/big 413 2 'no'\n");
+	say(http, false, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyesHTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+	assert_string_equal(found, "PUT https://x/big 413 2 'no'\nGET https://x/next 200 3 'yes'\n");
+	http_close(http);
+	assert_string_equal(found, "PUT https://x/big 413 2 'no'\nGET https://x/next 200 3 'yes'\n"
+				   "PUT https://x/bigger 403 0 ''\n");
+}
+EITHER(answered_before_the_end)
+
 static void ends_with_another_protocol(void **state)
 {
 	static const char *const ends[][2] = {
@@ -381,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(pipelined),
 		BOTH(cut_short),
+		BOTH(answered_before_the_end),
 		BOTH(ends_with_another_protocol),
 		BOTH(goes_on_where_upgrade_is_declined),
 		BOTH(what_is_no_http_is_left_alone),

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from e2e.local import ASK, Local, ask, copy_of_python, names, start_copy, upper
+from e2e.local import ASK, Local, ask, copy_of_python, groups, names, start_copy, upper
 from e2e.scenario import NOBODY, only
 from e2e.world import Skip
 from peers import sockets
@@ -64,10 +64,8 @@ def test_each_kind_of_item(t):
 @only("root", limit=60)
 def test_cgroup(t):
     """That group and those below it."""
-    with open("/proc/mounts") as file:
-        mounts = [line.split()[1] for line in file if line.split()[2] == "cgroup2"]
     name = f"apptap-test-{os.getpid()}-{os.urandom(4).hex()}"
-    folder = f"{mounts[0]}/{name}" if mounts else None
+    folder = f"{groups()}/{name}"
     try:
         os.makedirs(f"{folder}/below")
     except OSError as error:

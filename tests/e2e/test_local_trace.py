@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from e2e import world
-from e2e.local import Local, ask, copy_of_python, start_copy
+from e2e.local import Local, ask, copy_of_python, groups, start_copy
 from e2e.scenario import EX_IOERR, only
 from peers import sockets
 
@@ -93,6 +93,7 @@ class Programs:
 
     def __init__(self, t, pid):
         self.t = t
+        groups()                        # bpftool's too
         self.maps = set(self.held(pid))
         self.programs = {p["id"] for p in bpftool("prog", "show") if self.maps & set(p.get("map_ids", []))}
         self.links = {l["id"] for l in bpftool("link", "show") if l.get("prog_id") in self.programs}

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from e2e import stores
-from e2e.local import Local
+from e2e.local import Local, groups
 from e2e.scenario import NOBODY, only
 from peers import nginx
 
@@ -170,6 +170,7 @@ def test_custodian_keeps_little(t):
 def test_capabilities_are_not_root(t):
     """With what tapping takes alone, the user's own database is changed, and said what is not."""
     t.need("certutil")
+    groups()                            # to mount them takes more than these capabilities
     stores.lay_over(t)
     os.chown(t.home, NOBODY, NOBODY)
     database = f"{t.home}/.pki/nssdb"

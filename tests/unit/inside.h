@@ -5,6 +5,7 @@
 #define TESTS_UNIT_INSIDE_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -70,6 +72,24 @@ static inline int inside_tear_down(void **state)
 {
 	(void)state;
 	return inside_tun_mode ? chmod("/dev/net/tun", inside_tun_mode) : 0;
+}
+
+// This program by a path that every user may take, as it may lie in a folder that is root's
+// alone: in `folder`, which is made. 0 or -1.
+static inline int inside_copy(char *folder, char *path, size_t size)
+{
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = -1;
+	struct stat status;
+	ssize_t n = 0;
+
+	if (from < 0 || fstat(from, &status) || !mkdtemp(folder) || chmod(folder, 0755))
+		return -1;
+	snprintf(path, size, "%s/%s", folder, program_invocation_short_name);
+	to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	for (off_t left = status.st_size; to >= 0 && left > 0 && (n = sendfile(to, from, NULL, (size_t)left)) > 0;)
+		left -= n;
+	close(from);
+	return to < 0 || n <= 0 || fchmod(to, 0755) || close(to) ? -1 : 0;
 }
 
 // A launch of `argv` (NULL-terminated), open but not started.

@@ -11,7 +11,7 @@
 
 #include "extension/process.h"
 
-static char *self;	// this program, which also plays the command
+static char folder[] = "/tmp/apptap-process-test-XXXXXX", self[128];	// this program, which also plays the command
 
 // --- seeing a packet -------------------------------------------------------------
 
@@ -221,6 +221,18 @@ BOTH(tree)
 BOTH(ping)
 BOTH(nobody)
 
+static int set_up(void **state)
+{
+	return inside_copy(folder, self, sizeof self) ? -1 : inside_set_up(state);
+}
+
+static int tear_down(void **state)
+{
+	unlink(self);
+	rmdir(folder);
+	return inside_tear_down(state);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +245,5 @@ int main(int argc, char **argv)
 
 	if (argc > 4 && !strcmp(argv[1], "talk"))
 		return inside_talk(argv[2], argv[3], argv[4]);
-	self = realpath("/proc/self/exe", NULL);
-	return cmocka_run_group_tests(tests, inside_set_up, inside_tear_down);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
